@@ -1,0 +1,16 @@
+//! neurod: live EEG and fMRI in, learned brain-region activity out.
+//!
+//! The modules stand in the order in which data flow; who reads them from top to bottom has seen the system.
+//!
+//! ```text
+//! acquisition ─▶ signal / fmri ─▶ encoders ─▶ ridge ─▶ publish ─▶ clients
+//!  (devices,      (a chain of      (ONNX)     (learns    (LSL, WebSocket, JSONL)
+//!   recordings)    stages)                     while it runs)
+//! ```
+//!
+//! A volume is a block of one sample whose channels are regions, so EEG and fMRI share everything up to the ridge.
+//! [`runtime`] drives the same steps live, on lanes, and offline, in virtual time: the same recording gives the same
+//! numbers. `ARCHITECTURE.md` holds the map and the invariants.
+
+// What travels?
+pub mod frame;

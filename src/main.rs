@@ -1,0 +1,3 @@
+//! The `neurod` program.
+
+fn main() {}
