@@ -14,3 +14,7 @@
 
 // What travels?
 pub mod frame;
+
+// Where do samples come from, and how are they cleaned and reduced?
+pub mod fmri;
+pub mod signal;

@@ -1,0 +1,90 @@
+//! How does a volume become regions? Voxels are averaged within labels; each region is then brought to a unit that can
+//! be compared across regions and runs, causally: an output depends on no later volume.
+//!
+//! **Invariants.** A region that does not vary, or is missing for a while, gives 0 and comes back by itself; it never
+//! reaches another region or a later run.
+//!
+//! ```
+//! use neurod::fmri::FmriConfig;
+//! use neurod::frame::{Block, BlockSpec, Channel, Unit};
+//!
+//! let config: FmriConfig = toml::from_str("detrend = { unit = \"z\" }")?;
+//! let mut stage = config.build()?;
+//! let volumes = BlockSpec::new(Channel::numbered("REGION", 3, Unit::Arbitrary), 0.5, 1);
+//! let mut out = Block::new(&stage.prepare(&volumes)?);
+//! let mut volume = Block::new(&volumes);
+//! volume.push(&[812.0, 640.5, 0.0]);
+//! stage.process(&volume, &mut out);
+//! assert_eq!(out.sample(0), &[0.0; 3]); // The first six volumes of a run only warm up.
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod atlas;
+mod detrend;
+mod parcellate;
+mod percent;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use atlas::{Atlas, Grid};
+pub use detrend::{Detrend, DetrendConfig};
+pub use parcellate::{Gather, parcellate};
+pub use percent::{Baseline, Percent, PercentConfig};
+
+use crate::frame::Stage;
+
+/// A magnitude past which a value is taken for a fault, not a measurement: scanners count to 10⁵.
+const ABSURD: f64 = 1e12;
+
+/// One step of the fMRI chain.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FmriConfig {
+    /// Causal detrend and z-score per region within the run.
+    Detrend(DetrendConfig),
+    /// Percent signal change against a declared baseline of the run.
+    Percent(PercentConfig),
+}
+
+impl FmriConfig {
+    /// The step.
+    ///
+    /// # Errors
+    /// A value out of its range.
+    pub fn build(&self) -> Result<Box<dyn Stage>, FmriError> {
+        Ok(match self {
+            FmriConfig::Detrend(config) => Box::new(Detrend::new(config)?),
+            FmriConfig::Percent(config) => Box::new(Percent::new(config)?),
+        })
+    }
+}
+
+/// Why volumes cannot become regions.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum FmriError {
+    /// A setting is out of its range.
+    #[error("{key}: {problem}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong with it, and the mend.
+        problem: String,
+    },
+    /// A label image holds something else.
+    #[error("voxel {voxel} is {value}, which is no label (labels are whole numbers from 0 on)")]
+    NotALabel {
+        /// Its place in memory.
+        voxel: usize,
+        /// What it holds.
+        value: f64,
+    },
+    /// A label image or mask marks nothing, or too much.
+    #[error("the image marks {found} regions (1 to {most} are read)")]
+    LabelCount {
+        /// How many.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+}
