@@ -16,5 +16,9 @@
 pub mod frame;
 
 // Where do samples come from, and how are they cleaned and reduced?
+pub mod acquisition;
 pub mod fmri;
 pub mod signal;
+
+// How does it all come together?
+pub mod native;

@@ -1,0 +1,154 @@
+//! How does a 4D NIfTI become region time series? Streamed volume by volume, averaged within labels.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::input::{at_byte, at_line, malformed};
+use super::source::{RunReader, Shape};
+use super::tsv::Tsv;
+use super::volumes::{VolumeStream, Volumes};
+use super::{ReplayConfig, RunFile};
+use crate::acquisition::SourceError;
+use crate::fmri::Atlas;
+use crate::frame::{Block, Channel, Unit, unique_names};
+
+/// What volumes are reduced to: regions, or the voxels of a mask.
+pub(super) struct Reduction {
+    atlas: Atlas,
+    /// The image it came from.
+    path: PathBuf,
+    channels: Arc<[Channel]>,
+}
+
+impl Reduction {
+    /// Reads the label image or the mask that `config` names.
+    ///
+    /// # Errors
+    /// Neither or both are named; the image is malformed or is no label image; as [`Tsv`] for the names.
+    pub(super) fn load(config: &ReplayConfig, base: &Path) -> Result<Self, SourceError> {
+        let (path, is_mask) = match (&config.labels, &config.mask) {
+            (Some(labels), None) => (base.join(labels), false),
+            (None, Some(mask)) => (base.join(mask), true),
+            (None, None) => {
+                return Err(SourceError::Config(
+                    "a NIfTI recording needs `labels` (a label image) or `mask` (to keep every voxel in it)".into(),
+                ));
+            }
+            (Some(_), Some(_)) => return Err(SourceError::Config("set `labels` or `mask`, not both".into())),
+        };
+        let volumes = Volumes::open(&path)?;
+        let mut stream = volumes.stream(0)?;
+        stream.next_volume()?;
+        let grid = volumes.grid.clone();
+        let values = (0..grid.voxels()).map(|voxel| stream.value(voxel));
+        let unit = config.unit.unwrap_or(Unit::Arbitrary);
+        let wrong = |problem: String| malformed(&path, "voxels", problem);
+        let (atlas, names, kind) = if is_mask {
+            let atlas = Atlas::from_mask(grid, values).map_err(|e| wrong(e.to_string()))?;
+            let names = (0..atlas.len()).filter_map(|i| atlas.first_voxel(i)).map(|[x, y, z]| format!("{x}_{y}_{z}"));
+            let names: Vec<_> = names.collect();
+            (atlas, names, "VOXEL")
+        } else {
+            let atlas = Atlas::from_labels(grid, values).map_err(|e| wrong(e.to_string()))?;
+            let known = match &config.label_names {
+                Some(file) => read_names(&base.join(file))?,
+                None => BTreeMap::new(),
+            };
+            let name = |label: &u32| known.get(label).cloned().unwrap_or_else(|| format!("label_{label}"));
+            let nameless = atlas.labels().iter().filter(|l| !known.contains_key(l)).count();
+            if nameless > 0 && config.label_names.is_some() {
+                tracing::warn!(nameless, "labels without a name in label_names are called by their number");
+            }
+            let names = atlas.labels().iter().map(name).collect();
+            (atlas, names, "REGION")
+        };
+        let channels: Vec<_> = unique_names(names).into_iter().map(|n| Channel::new(n, kind, unit)).collect();
+        Ok(Self { atlas, path, channels: channels.into() })
+    }
+}
+
+/// Label → name, from a BIDS dseg.tsv with columns `index` and `name`.
+fn read_names(path: &Path) -> Result<BTreeMap<u32, String>, SourceError> {
+    let tsv = Tsv::read(path)?;
+    let (index, name) = (tsv.required("index")?, tsv.required("name")?);
+    let mut names = BTreeMap::new();
+    for row in tsv.rows() {
+        let label = row.number(index)?.filter(|l| l.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(l));
+        let label = label.ok_or_else(|| row.wrong("the index is not a whole number from 0 on"))?;
+        let text = row.get(name).ok_or_else(|| row.wrong("no name"))?;
+        if names.insert(label as u32, text.to_string()).is_some() {
+            return Err(at_line(path, row.line, format!("index {label} has a name already")));
+        }
+    }
+    Ok(names)
+}
+
+/// A 4D recording, with what its volumes are reduced to.
+pub(super) struct NiftiFile {
+    volumes: Volumes,
+    reduction: Arc<Reduction>,
+    shape: Shape,
+}
+
+impl NiftiFile {
+    /// Checks the header and that the grid is the label image's.
+    ///
+    /// # Errors
+    /// As [`Volumes::open`]; another grid; no TR in the header and none configured.
+    pub(super) fn open(path: &Path, config: &ReplayConfig, reduction: Arc<Reduction>) -> Result<Self, SourceError> {
+        let volumes = Volumes::open(path)?;
+        if let Some(difference) = volumes.grid.difference(&reduction.atlas.grid) {
+            let labels = reduction.path.display();
+            return Err(malformed(
+                path,
+                "header",
+                format!(
+                    "another grid than {labels}: {difference} (resample {labels} to this image, nearest neighbour)"
+                ),
+            ));
+        }
+        let tr = config.tr.or(volumes.tr).ok_or_else(|| at_byte(path, 92, "the header has no TR (set `tr`)"))?;
+        let channels = reduction.channels.clone();
+        let shape = Shape { channels, period: tr, samples: volumes.count, events: Vec::new() };
+        Ok(Self { volumes, reduction, shape })
+    }
+}
+
+impl RunFile for NiftiFile {
+    fn path(&self) -> &Path {
+        &self.volumes.path
+    }
+
+    fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    fn reader(&self, from: u64) -> Result<Box<dyn RunReader>, SourceError> {
+        Ok(Box::new(NiftiReader {
+            stream: self.volumes.stream(from)?,
+            reduction: self.reduction.clone(),
+            row: vec![0.0; self.shape.channels.len()],
+            left: self.shape.samples.saturating_sub(from),
+        }))
+    }
+}
+
+struct NiftiReader {
+    stream: VolumeStream,
+    reduction: Arc<Reduction>,
+    row: Vec<f64>,
+    left: u64,
+}
+
+impl RunReader for NiftiReader {
+    fn read(&mut self, into: &mut Block) -> Result<(), SourceError> {
+        while self.left > 0 && into.len() < into.capacity() {
+            self.stream.next_volume()?;
+            self.reduction.atlas.gather().means(|voxel| self.stream.value(voxel), &mut self.row);
+            into.push(&self.row);
+            self.left -= 1;
+        }
+        Ok(())
+    }
+}
