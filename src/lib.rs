@@ -20,5 +20,8 @@ pub mod acquisition;
 pub mod fmri;
 pub mod signal;
 
+// What does a network see, and what do regions do next?
+pub mod encoders;
+
 // How does it all come together?
 pub mod native;

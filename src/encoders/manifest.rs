@@ -1,0 +1,263 @@
+//! What is in a model folder? `manifest.toml`: inputs, the output that is the feature, sizes, licence and hashes.
+//!
+//! A folder holds `manifest.toml`, `model.onnx` and, for text, `tokenizer.json`. The manifest is what the model's
+//! maker promises; the runtime's view of the network is checked against it, and the files against its hashes.
+//!
+//! ```
+//! use neurod::encoders::Manifest;
+//! let manifest = Manifest::parse(
+//!     r#"
+//!     name = "alpha-net"
+//!     licence = "MIT"
+//!     source = "our own"
+//!     kind = "window"
+//!     output = "features"
+//!     dims = 16
+//!     sha256 = { model = "0000000000000000000000000000000000000000000000000000000000000000" }
+//!     window = { input = "signal", axes = ["one", "channels", "time"], channels = 8, samples = 125, rate = 125.0 }
+//!     "#,
+//!     "manifest.toml",
+//! )?;
+//! assert_eq!(manifest.window.map(|w| w.samples), Some(125));
+//! # Ok::<(), neurod::encoders::EncoderError>(())
+//! ```
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::EncoderError;
+use super::inspect::MAX_MODEL_BYTES;
+
+/// The largest manifest and the largest tokenizer, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
+
+/// What a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A sentence.
+    Text,
+    /// A stretch of a recording, channels × time.
+    Window,
+}
+
+/// How an output `[1, tokens, dims]` becomes one feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The mean over tokens, the special ones included (Reimers and Gurevych 2019).
+    Mean,
+    /// The first token: `[CLS]`.
+    First,
+}
+
+/// SHA-256 of the files, 64 hex digits each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hashes {
+    /// Of `model.onnx`.
+    pub model: String,
+    /// Of `tokenizer.json`; text only.
+    pub tokenizer: Option<String>,
+}
+
+/// What a text model takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextInput {
+    /// The input of token numbers, int64 `[1, tokens]`.
+    pub input_ids: String,
+    /// The input that says which tokens count, int64 `[1, tokens]`; all of them, as nothing is padded.
+    pub attention_mask: Option<String>,
+    /// The input of segment numbers, int64 `[1, tokens]`; all zero.
+    pub token_type_ids: Option<String>,
+    /// The most tokens, special ones included; what is longer is cut at the end.
+    pub max_tokens: usize,
+}
+
+/// One axis of a window model's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Axis {
+    /// Always of length 1: batch, or the image plane of a convolution.
+    One,
+    /// One entry a channel.
+    Channels,
+    /// One entry a sample.
+    Time,
+}
+
+/// What a window model takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowInput {
+    /// The input's name, float32.
+    pub input: String,
+    /// The input's axes, with `channels` and `time` once each. EEGNet takes `["one", "one", "channels", "time"]`.
+    pub axes: Vec<Axis>,
+    /// How many channels.
+    pub channels: usize,
+    /// The channels' names in order, if the model was trained on certain ones; the source must have just these.
+    pub labels: Option<Vec<String>>,
+    /// How many samples.
+    pub samples: usize,
+    /// Samples a second, in Hz.
+    pub rate: f64,
+    /// What each value is multiplied by first: 1e-6 for a model that takes volts where the source sends microvolts.
+    #[serde(default = "one")]
+    pub scale: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// `manifest.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// What the model is called.
+    pub name: String,
+    /// Its licence, as an SPDX expression where there is one.
+    pub licence: String,
+    /// Where it comes from.
+    pub source: String,
+    /// What it takes.
+    pub kind: Kind,
+    /// The output that is the feature, float32: `[1, dims]`, or one of the two below.
+    pub output: String,
+    /// Which row of an output `[1, layers, dims]`, from 0.
+    pub layer: Option<usize>,
+    /// How an output `[1, tokens, dims]` is pooled.
+    pub pooling: Option<Pooling>,
+    /// How long the feature is.
+    pub dims: usize,
+    /// The files' hashes.
+    pub sha256: Hashes,
+    /// The inputs of a text model.
+    pub text: Option<TextInput>,
+    /// The inputs of a window model.
+    pub window: Option<WindowInput>,
+}
+
+impl Manifest {
+    /// Reads a manifest's text; `path` is for messages.
+    ///
+    /// # Errors
+    /// What is wrong, with the line.
+    pub fn parse(text: &str, path: &str) -> Result<Self, EncoderError> {
+        let manifest: Manifest = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
+            EncoderError::Manifest { path: path.into(), line, problem: error.message().into() }
+        })?;
+        match manifest.problem() {
+            None => Ok(manifest),
+            Some(problem) => Err(EncoderError::Manifest { path: path.into(), line: 1, problem }),
+        }
+    }
+
+    fn problem(&self) -> Option<String> {
+        let hash = |h: &str| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit());
+        let problem = match (self.kind, &self.text, &self.window) {
+            (Kind::Text, None, _) => "kind is \"text\" but there is no [text] table",
+            (Kind::Window, _, None) => "kind is \"window\" but there is no [window] table",
+            (_, Some(_), Some(_)) => "there are both a [text] and a [window] table; keep one",
+            (_, Some(_), None) if self.sha256.tokenizer.is_none() => "sha256.tokenizer is missing",
+            (_, Some(text), None) if text.max_tokens < 2 => "text.max_tokens must be at least 2",
+            _ if self.layer.is_some() && self.pooling.is_some() => "give layer or pooling, not both",
+            _ if self.dims == 0 => "dims must be at least 1",
+            _ if !hash(&self.sha256.model) || !self.sha256.tokenizer.as_deref().is_none_or(hash) => {
+                "sha256 takes 64 hex digits"
+            }
+            _ => self.window.as_ref().and_then(WindowInput::problem)?,
+        };
+        Some(problem.into())
+    }
+}
+
+impl WindowInput {
+    fn problem(&self) -> Option<&'static str> {
+        let count = |axis| self.axes.iter().filter(|a| **a == axis).count();
+        Some(match () {
+            () if count(Axis::Channels) != 1 || count(Axis::Time) != 1 => {
+                "window.axes must name \"channels\" and \"time\" once each"
+            }
+            () if self.channels == 0 || self.samples == 0 => "window.channels and window.samples must be at least 1",
+            () if !(self.rate > 0.0 && self.rate.is_finite()) => "window.rate must be a positive number of Hz",
+            () if !(self.scale.is_finite() && self.scale != 0.0) => "window.scale must be a finite number other than 0",
+            () if self.labels.as_ref().is_some_and(|l| l.len() != self.channels) => {
+                "window.labels must name every one of window.channels"
+            }
+            () => return None,
+        })
+    }
+}
+
+/// A model folder, read and checked against its hashes; nothing in it has been parsed but the manifest.
+#[derive(Debug)]
+pub struct ModelFiles {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// `model.onnx`.
+    pub model: Vec<u8>,
+    /// `tokenizer.json`; empty for a window model.
+    pub tokenizer: Vec<u8>,
+}
+
+impl ModelFiles {
+    /// Reads a folder.
+    ///
+    /// # Errors
+    /// A file that is missing, too large, or not the one the manifest names.
+    pub fn read(folder: &Path) -> Result<Self, EncoderError> {
+        let path = folder.join("manifest.toml");
+        let text = read_capped(&path, MAX_MANIFEST_BYTES)?;
+        let manifest = Manifest::parse(&String::from_utf8_lossy(&text), &path.display().to_string())?;
+        let model = read_hashed(&folder.join("model.onnx"), MAX_MODEL_BYTES, &manifest.sha256.model)?;
+        let tokenizer = match &manifest.sha256.tokenizer {
+            Some(hash) => read_hashed(&folder.join("tokenizer.json"), MAX_TOKENIZER_BYTES, hash)?,
+            None => Vec::new(),
+        };
+        Ok(Self { folder: folder.into(), manifest, model, tokenizer })
+    }
+}
+
+fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, EncoderError> {
+    let io = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => EncoderError::Missing { path: path.into() },
+        _ => EncoderError::Io { path: path.into(), error },
+    };
+    let found = std::fs::metadata(path).map_err(io)?;
+    if !found.is_file() {
+        // Opening a pipe would wait for whoever writes to it.
+        return Err(io(std::io::Error::other("not a file")));
+    }
+    let (file, size) = (File::open(path).map_err(io)?, found.len());
+    let mut bytes = Vec::new();
+    if size <= limit {
+        bytes.reserve_exact(size as usize);
+        // One byte beyond the limit tells a file that has grown meanwhile.
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    }
+    let size = size.max(bytes.len() as u64);
+    if size > limit {
+        return Err(EncoderError::TooLarge { path: path.into(), bytes: size, limit });
+    }
+    Ok(bytes)
+}
+
+fn read_hashed(path: &Path, limit: u64, expected: &str) -> Result<Vec<u8>, EncoderError> {
+    let bytes = read_capped(path, limit)?;
+    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if !found.eq_ignore_ascii_case(expected) {
+        return Err(EncoderError::Hash { path: path.into(), expected: expected.into(), found });
+    }
+    Ok(bytes)
+}

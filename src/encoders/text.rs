@@ -1,0 +1,190 @@
+//! What does a sentence mean to a network? Words to tokens to one feature vector, remembered.
+//!
+//! The tokenizer is native (the `tokenizers` crate reads the model's own `tokenizer.json`) and gives the same numbers
+//! as the Python package of that name. One sentence is one pass: nothing is padded, what is longer than the model's
+//! maximum is cut at the end, special tokens kept. Features of sentences seen before come from a bounded cache.
+
+use std::sync::Arc;
+
+use ort::session::SessionInputValue;
+use ort::value::{TensorElementType, TensorRef};
+use serde::{Deserialize, Serialize};
+use tokenizers::{Tokenizer, TruncationParams};
+
+use super::cache::{CacheStats, FeatureCache};
+use super::manifest::{Kind, ModelFiles};
+use super::onnx::{InputShape, Network, Runtime};
+use super::{EncodeError, Encoder, EncoderError, EncoderSpec, Input, seconds};
+
+/// Features of the words that events carry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextConfig {
+    /// The model folder.
+    pub model: std::path::PathBuf,
+    /// The event source whose texts are encoded, by its name under `[events]`.
+    pub events: String,
+    /// How many seconds one pass may take before it counts as late.
+    #[serde(default = "deadline")]
+    pub deadline: f64,
+    /// How many sentences' features are remembered; 0 for none.
+    #[serde(default = "cache")]
+    pub cache: usize,
+    /// How many seconds a feature holds from its event's onset; as long as the event lasts where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// How many threads compute one pass. Results repeat bit for bit with 1, which replay always takes.
+    #[serde(default = "super::one_thread")]
+    pub threads: usize,
+}
+
+fn deadline() -> f64 {
+    0.5
+}
+
+fn cache() -> usize {
+    4096
+}
+
+impl TextConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// The first that is out of range.
+    pub fn validate(&self) -> Result<(), EncoderError> {
+        seconds("deadline", self.deadline)?;
+        if let Some(duration) = self.duration {
+            seconds("duration", duration)?;
+        }
+        super::at_least_one("threads", self.threads)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    Ids,
+    Mask,
+    Types,
+}
+
+/// A sentence encoder: text in, one feature vector out.
+#[derive(Debug)]
+pub struct TextEncoder {
+    spec: EncoderSpec,
+    network: Network,
+    /// What each of the session's inputs is.
+    roles: Vec<Role>,
+    tokenizer: Tokenizer,
+    cache: FeatureCache,
+    ids: Vec<i64>,
+    mask: Vec<i64>,
+    types: Vec<i64>,
+}
+
+impl TextEncoder {
+    /// Loads a text model; `cache` is how many features it remembers, `threads` how many compute one pass. One sentence
+    /// is encoded as a trial.
+    ///
+    /// # Errors
+    /// Why the model cannot be used; see [`EncoderError`].
+    pub fn load(runtime: &Runtime, files: &ModelFiles, cache: usize, threads: usize) -> Result<Self, EncoderError> {
+        let manifest = &files.manifest;
+        let Some(input) = manifest.text.as_ref().filter(|_| manifest.kind == Kind::Text) else {
+            return Err(EncoderError::WrongKind { path: files.folder.clone(), wanted: "text", other: "window" });
+        };
+        let shape: &[Option<usize>] = &[Some(1), None];
+        let mut roles = vec![(Role::Ids, &input.input_ids)];
+        roles.extend(input.attention_mask.as_ref().map(|name| (Role::Mask, name)));
+        roles.extend(input.token_type_ids.as_ref().map(|name| (Role::Types, name)));
+        let declared: Vec<InputShape<'_>> =
+            roles.iter().map(|(_, name)| (name.as_str(), TensorElementType::Int64, shape)).collect();
+        let network = Network::load(runtime, files, &declared, threads)?;
+        let roles = network.order().iter().filter_map(|place| Some(roles.get(*place)?.0)).collect();
+        let path = files.folder.join("tokenizer.json");
+        let tokenizer = tokenizer(&files.tokenizer, input.max_tokens)
+            .map_err(|error| EncoderError::Tokenizer { path, problem: error.to_string() })?;
+        let mut encoder = Self {
+            spec: EncoderSpec::new(files),
+            network,
+            roles,
+            tokenizer,
+            cache: FeatureCache::new(cache),
+            ids: Vec::with_capacity(input.max_tokens),
+            mask: Vec::with_capacity(input.max_tokens),
+            types: Vec::with_capacity(input.max_tokens),
+        };
+        let mut feature = Vec::with_capacity(manifest.dims);
+        let trial = encoder.forward("A trial before the first stimulus.", &mut feature);
+        trial.map_err(|error| EncoderError::Trial { path: files.folder.join("model.onnx"), error })?;
+        Ok(encoder)
+    }
+
+    /// The tokens of a text, as the network sees them.
+    ///
+    /// # Errors
+    /// The tokenizer refuses the text.
+    pub fn tokens(&self, text: &str) -> Result<Vec<u32>, EncodeError> {
+        Ok(self.tokenize(text)?.get_ids().to_vec())
+    }
+
+    fn tokenize(&self, text: &str) -> Result<tokenizers::Encoding, EncodeError> {
+        let failed = |error: tokenizers::Error| EncodeError::Run {
+            model: Arc::clone(self.network.model()),
+            problem: error.to_string(),
+        };
+        self.tokenizer.encode_fast(text, true).map_err(failed)
+    }
+
+    /// One pass, cache or no cache.
+    fn forward(&mut self, text: &str, out: &mut Vec<f32>) -> Result<(), EncodeError> {
+        let encoding = self.tokenize(text)?;
+        self.ids.clear();
+        self.ids.extend(encoding.get_ids().iter().map(|id| i64::from(*id)));
+        self.mask.resize(self.ids.len(), 1);
+        self.types.resize(self.ids.len(), 0);
+        let shape = [1, self.ids.len()];
+        let model = self.network.model();
+        let failed = |error: ort::Error| EncodeError::Run { model: Arc::clone(model), problem: error.to_string() };
+        let mut inputs: Vec<SessionInputValue<'_>> = Vec::with_capacity(self.roles.len());
+        for role in &self.roles {
+            let values = match role {
+                Role::Ids => &self.ids,
+                Role::Mask => &self.mask,
+                Role::Types => &self.types,
+            };
+            inputs.push(TensorRef::from_array_view((shape, values.as_slice())).map_err(failed)?.into());
+        }
+        self.network.run(&inputs, out)
+    }
+}
+
+fn tokenizer(json: &[u8], max_tokens: usize) -> Result<Tokenizer, tokenizers::Error> {
+    let mut tokenizer = Tokenizer::from_bytes(json)?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(Some(TruncationParams { max_length: max_tokens, ..TruncationParams::default() }))?;
+    Ok(tokenizer)
+}
+
+impl Encoder for TextEncoder {
+    fn spec(&self) -> &EncoderSpec {
+        &self.spec
+    }
+
+    fn encode(&mut self, input: &Input<'_>, out: &mut Vec<f32>) -> Result<(), EncodeError> {
+        let Input::Text(text) = input else {
+            return Err(EncodeError::WrongInput { model: Arc::clone(self.network.model()), takes: "a text" });
+        };
+        if let Some(feature) = self.cache.get(text) {
+            out.clear();
+            out.extend_from_slice(feature);
+            return Ok(());
+        }
+        self.forward(text, out)?;
+        self.cache.insert(text, out);
+        Ok(())
+    }
+
+    fn cache(&self) -> Option<Arc<CacheStats>> {
+        Some(self.cache.stats())
+    }
+}

