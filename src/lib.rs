@@ -22,6 +22,7 @@ pub mod signal;
 
 // What does a network see, and what do regions do next?
 pub mod encoders;
+pub mod ridge;
 
 // How does it all come together?
 pub mod native;

@@ -1,0 +1,482 @@
+//! Who learns? Predict, score, learn: one object that the learn lane owns.
+
+use super::guard::{Guard, Shadow, window_skill};
+use super::lambda::{LambdaConfig, SearchJob, SearchResult, distance};
+use super::moments::Moments;
+use super::rls::Rls;
+use super::state::{Reader, StateError, Writer};
+use super::{Criterion, Forget, Memory, RidgeConfig, RidgeError, Skill, Snapshot, Window, usable};
+use crate::frame::Quality;
+
+/// What became of one volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Scored and learned from.
+    Learned,
+    /// Scored, but nothing was learned: learning is switched off, or a flag forbids it.
+    Frozen,
+    /// Neither: a feature was not finite, or a shape was wrong.
+    Refused,
+    /// Scored, and the weights went back to an earlier state for having become worse.
+    RolledBack,
+}
+
+/// What the learner goes back to: weights, and the moments that belong to them.
+#[derive(Clone, Debug)]
+struct Core {
+    rls: Rls,
+    /// Oldest first; the last one grows. One, or one a run, or one a block.
+    segments: Vec<Moments>,
+    /// Volumes since the present block began.
+    in_block: u64,
+}
+
+impl Core {
+    fn total(&self) -> Moments {
+        Moments::total(self.rls.features(), self.rls.targets(), &self.segments)
+    }
+
+    fn shadow(&self, window: usize) -> Shadow {
+        let mut snapshot = Snapshot::new(self.rls.features(), self.rls.targets());
+        self.snapshot_into(&mut snapshot);
+        Shadow::new(snapshot, window)
+    }
+
+    fn snapshot_into(&self, snapshot: &mut Snapshot) {
+        let rls = &self.rls;
+        if (snapshot.features(), snapshot.targets()) != (rls.features(), rls.targets()) {
+            *snapshot = Snapshot::new(rls.features(), rls.targets());
+        }
+        snapshot.mean_x.copy_from_slice(rls.mean_x());
+        snapshot.mean_y.iter_mut().zip(rls.mean_y()).for_each(|(to, mean)| *to = *mean as f32);
+        rls.each_weight(|at, w| snapshot.weights[at] = w as f32);
+    }
+
+    fn save(&self, to: &mut Writer) {
+        self.rls.save(to);
+        to.usize(self.segments.len());
+        self.segments.iter().for_each(|segment| segment.save(to));
+        to.u64(self.in_block);
+    }
+
+    fn load(features: usize, targets: usize, most: usize, from: &mut Reader<'_>) -> Result<Self, StateError> {
+        let rls = Rls::load(features, targets, from)?;
+        let segments = from.index(most + 1, "runs or blocks")?;
+        if segments == 0 {
+            return Err(StateError::Impossible { what: "runs or blocks", value: 0, allowed: "at least 1".into() });
+        }
+        let segments = (0..segments).map(|_| Moments::load(features, targets, from)).collect::<Result<_, _>>()?;
+        Ok(Self { rls, segments, in_block: from.u64()? })
+    }
+}
+
+/// Rows learned while a [`SearchJob`] runs elsewhere, to be learned by its solution too.
+#[derive(Debug, Default)]
+struct Backlog {
+    rows: Vec<f64>,
+    stale: bool,
+}
+
+/// Most rows that wait for a solution; beyond, it is solved anew when it comes.
+const MOST_BACKLOG: usize = 4096;
+
+/// A ridge of F features (lags counted) and V targets that learns while it runs.
+#[derive(Debug)]
+pub struct Learner {
+    config: RidgeConfig,
+    freeze_on: Quality,
+    grid: Option<(Criterion, Vec<f64>)>,
+    core: Core,
+    skill: Skill,
+    guard: Guard<Core>,
+    shadow: Option<Shadow>,
+    frozen: bool,
+    updates: u64,
+    refused: u64,
+    missing: u64,
+    resolved: u64,
+    drift: Option<f64>,
+    condition: Option<f64>,
+    due: bool,
+    epoch: u64,
+    backlog: Option<Backlog>,
+    target: Vec<f64>,
+    prediction: Vec<f64>,
+}
+
+impl Learner {
+    /// Nothing learned yet.
+    ///
+    /// # Errors
+    /// What is wrong with the shape or the configuration.
+    pub fn new(features: usize, targets: usize, config: &RidgeConfig) -> Result<Self, RidgeError> {
+        let freeze_on = config.check(features, targets)?;
+        let start = config.lambda.start()?;
+        let grid = match &config.lambda {
+            LambdaConfig::Fixed(_) => None,
+            LambdaConfig::Choose(choose) => Some((choose.choose, choose.grid.values()?)),
+        };
+        Ok(Self {
+            config: config.clone(),
+            freeze_on,
+            grid,
+            core: Core {
+                rls: Rls::new(features, targets, start),
+                segments: vec![Moments::new(features, targets)],
+                in_block: 0,
+            },
+            skill: Skill::new(targets, config.skill.window),
+            guard: Guard::new(config.guard.clone()),
+            shadow: None,
+            frozen: false,
+            updates: 0,
+            refused: 0,
+            missing: 0,
+            resolved: 0,
+            drift: None,
+            condition: None,
+            due: false,
+            epoch: 0,
+            backlog: None,
+            target: vec![0.0; targets],
+            prediction: vec![0.0; targets],
+        })
+    }
+
+    /// Writes what it expects for `x` (F) into `y` (V). False, and the targets' means, when a feature is not finite or
+    /// a shape is wrong.
+    pub fn predict(&mut self, x: &[f64], y: &mut [f64]) -> bool {
+        if x.len() != self.features() || !x.iter().all(|v| usable(*v)) {
+            y.iter_mut().zip(self.core.rls.mean_y()).for_each(|(y, mean)| *y = *mean);
+            return false;
+        }
+        y.iter_mut().zip(self.core.rls.evaluate(x)).for_each(|(y, expected)| *y = *expected);
+        y.len() == self.targets()
+    }
+
+    /// The volume `y` (V) came with the row `x` (F), and `quality` is the union of both: predicts, scores the
+    /// prediction, then learns. What was predicted is in [`prediction`](Self::prediction).
+    pub fn observe(&mut self, x: &[f64], y: &[f64], quality: Quality) -> Observed {
+        if x.len() != self.features() || y.len() != self.targets() || !x.iter().all(|v| usable(*v)) {
+            self.refused += 1;
+            return Observed::Refused;
+        }
+        for (target, y) in self.target.iter_mut().zip(y) {
+            *target = if usable(*y) { *y } else { f64::NAN };
+        }
+        self.prediction.copy_from_slice(self.core.rls.evaluate(x));
+        self.skill.score(&self.prediction, &self.target);
+        let trusted = self.shadow.as_mut().and_then(|shadow| shadow.score(x, &self.target));
+        if self.frozen || quality.intersects(self.freeze_on) {
+            return Observed::Frozen;
+        }
+        let learner = if trusted.is_some() { window_skill(&self.skill) } else { None };
+        if let Some(state) = self.guard.judge(learner, trusted, self.config.skill.window) {
+            self.core = state;
+            self.invalidate();
+            return Observed::RolledBack;
+        }
+        self.missing += self.target.iter().filter(|y| y.is_nan()).count() as u64;
+        self.learn_row(x);
+        if self.guard.keep(self.updates, || self.core.clone()) {
+            self.shadow = self.guard.trusted().map(|core| core.shadow(self.config.skill.window));
+        }
+        Observed::Learned
+    }
+
+    /// Learns `x`, just evaluated, with `self.target`.
+    fn learn_row(&mut self, x: &[f64]) {
+        let healthy = self.core.rls.learn(&mut self.target);
+        if let Some(segment) = self.core.segments.last_mut() {
+            segment.observe(x, &self.target);
+        }
+        if !healthy {
+            self.resolved += 1;
+            self.solve();
+        }
+        self.updates += 1;
+        self.core.in_block += 1;
+        match self.config.memory {
+            Memory::Forget(Forget { factor, block }) if self.core.in_block >= block => {
+                self.core.segments.iter_mut().for_each(|segment| segment.forget(factor));
+                self.core.in_block = 0;
+                self.solve();
+            }
+            Memory::Window(Window { blocks, block }) if self.core.in_block >= block => {
+                let full = self.core.segments.len() >= blocks;
+                if full {
+                    self.core.segments.remove(0);
+                }
+                self.core.segments.push(Moments::new(self.core.rls.features(), self.core.rls.targets()));
+                self.core.in_block = 0;
+                if full {
+                    self.solve();
+                }
+            }
+            _ => {}
+        }
+        if let Some(backlog) = &mut self.backlog {
+            if backlog.rows.len() >= MOST_BACKLOG * (x.len() + self.target.len()) {
+                backlog.stale = true;
+            } else {
+                backlog.rows.extend_from_slice(x);
+                backlog.rows.extend_from_slice(&self.target);
+            }
+        }
+        self.due |= match &self.config.lambda {
+            LambdaConfig::Choose(choose) => self.updates.is_multiple_of(choose.every),
+            LambdaConfig::Fixed(_) => self.config.refresh > 0 && self.updates.is_multiple_of(self.config.refresh),
+        };
+    }
+
+    /// Solves the weights anew from the moments, with the present λs.
+    fn solve(&mut self) {
+        let lambdas = self.core.rls.lambdas();
+        // Finite moments always have a solution; without one the weights stay as they are.
+        if let Some(exact) = Rls::solve(&self.core.total(), &lambdas) {
+            self.core.rls = exact;
+        }
+        self.invalidate();
+    }
+
+    /// A solution that is being made elsewhere no longer fits.
+    fn invalidate(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// A run begins. Where λ is chosen by runs, its moments are kept apart.
+    pub fn new_run(&mut self) {
+        let LambdaConfig::Choose(choose) = &self.config.lambda else { return };
+        if choose.choose != Criterion::Runs || matches!(self.config.memory, Memory::Window(_)) {
+            return;
+        }
+        let segments = &mut self.core.segments;
+        if segments.last().is_some_and(|last| last.n() > 0.0) {
+            segments.push(Moments::new(self.core.rls.features(), self.core.rls.targets()));
+        }
+        while segments.len() > choose.keep_runs {
+            let oldest = segments.remove(0);
+            if let Some(next) = segments.first_mut() {
+                next.merge(&oldest);
+            }
+        }
+    }
+
+    /// A job, when one is due (every `refresh` or `lambda.every` updates) and none is under way: chooses λ, solves the
+    /// weights anew, measures drift and condition. Run it anywhere, then [`adopt`](Self::adopt) what it found; learning
+    /// goes on meanwhile. In replay it is run at once, so that everything takes effect at fixed update counts.
+    pub fn begin_search(&mut self) -> Option<SearchJob> {
+        if !self.due || self.backlog.is_some() {
+            return None;
+        }
+        self.due = false;
+        Some(self.search())
+    }
+
+    /// The same, due or not; one that is under way is abandoned.
+    pub fn search(&mut self) -> SearchJob {
+        self.epoch += 1;
+        self.backlog = Some(Backlog::default());
+        SearchJob {
+            segments: self.core.segments.clone(),
+            rls: self.core.rls.clone(),
+            choose: self.grid.clone(),
+            epoch: self.epoch,
+        }
+    }
+
+    /// Takes over what a job found, brought up to date with what was learned meanwhile. False when it no longer fitted
+    /// (the state was rolled back, a block ended): then only its λs are taken, and the weights solved on the spot.
+    pub fn adopt(&mut self, result: SearchResult) -> bool {
+        let Some(backlog) = self.backlog.take() else { return false };
+        (self.drift, self.condition) = (Some(result.drift), Some(result.condition));
+        let fits = result.epoch == self.epoch && !backlog.stale;
+        if let Some(mut rls) = result.rls.filter(|_| fits) {
+            let features = self.features();
+            let mut row_by_row = backlog.rows;
+            let healthy = row_by_row.chunks_exact_mut(features + self.targets()).all(|row| {
+                let (x, y) = row.split_at_mut(features);
+                rls.evaluate(x);
+                rls.learn(y)
+            });
+            if healthy {
+                self.core.rls = rls;
+                return true;
+            }
+        }
+        if let Some(exact) = Rls::solve(&self.core.total(), &result.lambdas) {
+            self.core.rls = exact;
+        }
+        self.invalidate();
+        false
+    }
+
+    /// Gives up waiting for a job, so that the next one may begin.
+    pub fn abandon_search(&mut self) {
+        self.backlog = None;
+    }
+
+    /// From now on nothing is learned; predicting and scoring go on.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// From now on it learns again.
+    pub fn learn(&mut self) {
+        self.frozen = false;
+    }
+
+    /// Whether learning is switched off.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// What was expected of the volume last observed, before learning from it; V values.
+    pub fn prediction(&self) -> &[f64] {
+        &self.prediction
+    }
+
+    /// Columns of a row.
+    pub fn features(&self) -> usize {
+        self.core.rls.features()
+    }
+
+    /// How many targets.
+    pub fn targets(&self) -> usize {
+        self.core.rls.targets()
+    }
+
+    /// How many volumes were learned from, those rolled back included.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// How many rows were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// How many targets were replaced by their prediction for not being finite.
+    pub fn missing_targets(&self) -> u64 {
+        self.missing
+    }
+
+    /// How often it went back to an earlier state.
+    pub fn rollbacks(&self) -> u64 {
+        self.guard.rollbacks()
+    }
+
+    /// How often rounding had ruined the recursion and the weights were solved anew at once.
+    pub fn repairs(&self) -> u64 {
+        self.resolved
+    }
+
+    /// The skill of the predictions made before learning.
+    pub fn skill(&self) -> &Skill {
+        &self.skill
+    }
+
+    /// λ of every target.
+    pub fn lambdas(&self) -> Vec<f64> {
+        self.core.rls.lambdas()
+    }
+
+    /// `W`, row-major F×V; the prediction is `ȳ + Wᵀ(x − x̄)`.
+    pub fn weights(&self) -> Vec<f64> {
+        self.core.rls.weights()
+    }
+
+    /// `x̄` and `ȳ`.
+    pub fn means(&self) -> (&[f64], &[f64]) {
+        (self.core.rls.mean_x(), self.core.rls.mean_y())
+    }
+
+    /// The weights' largest distance from the exact solution, relative to the largest weight, as last measured.
+    pub fn drift(&self) -> Option<f64> {
+        self.drift
+    }
+
+    /// About the condition number of `G + λI`, as last measured.
+    pub fn condition(&self) -> Option<f64> {
+        self.condition
+    }
+
+    /// Measures the drift now; as slow as solving.
+    pub fn measure_drift(&self) -> f64 {
+        let exact = Rls::solve(&self.core.total(), &self.core.rls.lambdas());
+        exact.map_or(f64::INFINITY, |exact| distance(&self.core.rls.weights(), &exact.weights()))
+    }
+
+    /// Makes `snapshot`, of the same shape, predict as this learner now would. Of another shape it is replaced.
+    pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
+        self.core.snapshot_into(snapshot);
+        snapshot.updates = self.updates;
+    }
+
+    /// More bytes than [`save`](Self::save) can write, fingerprint included: larger files are refused unread.
+    pub(super) fn largest_state(&self) -> u64 {
+        let (f, v) = (self.features() as u64, self.targets() as u64);
+        let groups = self.grid.as_ref().map_or(1, |(_, grid)| grid.len() as u64 + 1);
+        let core = groups * f * (f + 20) + (1 + self.most_segments() as u64) * (f + 20) * (f + v + 20);
+        let skill = 2 * (2 * self.config.skill.window as u64 + 20) * (v + 1);
+        8 * (3 * core + skill) + (1 << 24)
+    }
+
+    fn most_segments(&self) -> usize {
+        match (&self.config.memory, &self.config.lambda) {
+            (Memory::Window(window), _) => window.blocks,
+            (_, LambdaConfig::Choose(choose)) => choose.keep_runs,
+            _ => 1,
+        }
+    }
+
+    /// Writes everything it is. A learner restored from it goes on bit for bit as this one does.
+    pub fn save(&self, to: &mut Writer) {
+        to.usize(self.features());
+        to.usize(self.targets());
+        self.core.save(to);
+        self.skill.save(to);
+        self.guard.save(to, Core::save);
+        to.option(self.shadow.as_ref(), |shadow, to| shadow.skill.save(to));
+        to.flag(self.frozen);
+        to.flag(self.due);
+        for count in [self.updates, self.refused, self.missing, self.resolved] {
+            to.u64(count);
+        }
+        for measured in [self.drift, self.condition] {
+            to.option(measured.as_ref(), |value, to| to.f64(*value));
+        }
+    }
+
+    /// Becomes what [`save`](Self::save) wrote of a learner of this shape and configuration.
+    ///
+    /// # Errors
+    /// What does not fit; this learner is then unchanged.
+    pub fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        let (features, targets) = (self.features(), self.targets());
+        from.exactly(features, "features")?;
+        from.exactly(targets, "targets")?;
+        let most = self.most_segments();
+        let core = Core::load(features, targets, most, from)?;
+        let skill = Skill::load(targets, self.config.skill.window, from)?;
+        let guard = Guard::load(self.config.guard.clone(), from, |from| Core::load(features, targets, most, from))?;
+        let scores =
+            from.option("the trusted copy's skill", |from| Skill::load(targets, self.config.skill.window, from))?;
+        let (frozen, due) = (from.flag("frozen")?, from.flag("due")?);
+        let counts = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
+        let drift = from.option("drift", Reader::f64)?;
+        let condition = from.option("condition", Reader::f64)?;
+        from.end()?;
+        self.shadow = guard.trusted().zip(scores).map(|(core, skill)| {
+            let mut shadow = core.shadow(self.config.skill.window);
+            shadow.skill = skill;
+            shadow
+        });
+        (self.core, self.skill, self.guard) = (core, skill, guard);
+        (self.frozen, self.due, self.drift, self.condition) = (frozen, due, drift, condition);
+        [self.updates, self.refused, self.missing, self.resolved] = counts;
+        self.backlog = None;
+        self.invalidate();
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! Who solves the equations? faer, wrapped here and nowhere else: row-major slices in, row-major vectors out.
+//!
+//! Everything runs on the caller's thread (`Par::Seq`), so the same input gives the same bits however many cores there
+//! are.
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
+use faer::{Accum, Mat, MatRef, Par, Side};
+
+/// Why a system of equations has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unsolvable;
+
+/// `A = Q diag(values) Qᵀ` of a symmetric F×F matrix, values ascending.
+pub(super) struct Eigen {
+    /// The eigenvalues, ascending; those that rounding made negative are 0.
+    pub values: Vec<f64>,
+    vectors: Mat<f64>,
+}
+
+/// The eigendecomposition of the row-major symmetric `a` (F×F), which must be positive semidefinite but for rounding.
+pub(super) fn eigen(a: &[f64], features: usize) -> Result<Eigen, Unsolvable> {
+    let decomposition =
+        MatRef::from_row_major_slice(a, features, features).self_adjoint_eigen(Side::Lower).map_err(|_| Unsolvable)?;
+    let values = decomposition.S().column_vector().iter().map(|v| v.max(0.0)).collect();
+    Ok(Eigen { values, vectors: decomposition.U().to_owned() })
+}
+
+impl Eigen {
+    /// `Qᵀ m` for a row-major F×`columns` matrix.
+    pub fn rotate(&self, m: &[f64], columns: usize) -> Vec<f64> {
+        product(self.vectors.transpose(), MatRef::from_row_major_slice(m, self.values.len(), columns))
+    }
+
+    /// `Qᵀ m Q` for a row-major symmetric F×F matrix.
+    pub fn rotate_both(&self, m: &[f64]) -> Vec<f64> {
+        let features = self.values.len();
+        let half = self.rotate(m, features);
+        product(MatRef::from_row_major_slice(&half, features, features), self.vectors.as_ref())
+    }
+
+    /// `Q diag(scale) Qᵀ`, row-major.
+    fn compose(&self, scale: impl Fn(f64) -> f64) -> Vec<f64> {
+        let features = self.values.len();
+        let scaled = Mat::from_fn(features, features, |i, j| self.vectors[(i, j)] * scale(self.values[j]));
+        product(scaled.as_ref(), self.vectors.transpose())
+    }
+}
+
+/// `a b`, both row-major: `rows`×`inner` by `inner`×`columns`.
+pub(super) fn multiply(a: &[f64], b: &[f64], rows: usize, inner: usize, columns: usize) -> Vec<f64> {
+    product(MatRef::from_row_major_slice(a, rows, inner), MatRef::from_row_major_slice(b, inner, columns))
+}
+
+fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Vec<f64> {
+    let mut out = vec![0.0; a.nrows() * b.ncols()];
+    let to = faer::MatMut::from_row_major_slice_mut(&mut out, a.nrows(), b.ncols());
+    matmul(to, Accum::Replace, a, b, 1.0, Par::Seq);
+    out
+}
+
+/// `(G + λI)⁻¹` and `(G + λI)⁻¹ C` for row-major symmetric `g` (F×F) and `c` (F×V), λ > 0.
+///
+/// By Cholesky factorisation; where rounding has made `G` indefinite beyond λ, by eigenvalues, the negative ones taken
+/// as 0.
+pub(super) fn ridge(
+    g: &[f64],
+    c: &[f64],
+    lambda: f64,
+    features: usize,
+    targets: usize,
+) -> Result<(Vec<f64>, Vec<f64>), Unsolvable> {
+    let finite = |values: &[f64]| values.iter().all(|v| v.is_finite());
+    if !finite(g) || !finite(c) {
+        return Err(Unsolvable);
+    }
+    let shifted = Mat::from_fn(features, features, |i, j| g[i * features + j] + if i == j { lambda } else { 0.0 });
+    let (p, w) = match Llt::new(shifted.as_ref(), Side::Lower) {
+        Ok(factor) => {
+            let inverse = factor.inverse();
+            let weights = factor.solve(MatRef::from_row_major_slice(c, features, targets));
+            (row_major(inverse.as_ref()), row_major(weights.as_ref()))
+        }
+        Err(_) => {
+            let p = eigen(g, features)?.compose(|value| 1.0 / (value + lambda));
+            let w = multiply(&p, c, features, features, targets);
+            (p, w)
+        }
+    };
+    if finite(&p) && finite(&w) { Ok((p, w)) } else { Err(Unsolvable) }
+}
+
+fn row_major(m: MatRef<'_, f64>) -> Vec<f64> {
+    let (rows, columns) = (m.nrows(), m.ncols());
+    let mut out = vec![0.0; rows * columns];
+    faer::MatMut::from_row_major_slice_mut(&mut out, rows, columns).copy_from(m);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_solution_solves_and_an_indefinite_matrix_still_has_one() {
+        let g = [4.0, 1.0, 0.5, 1.0, 3.0, 0.2, 0.5, 0.2, 2.0];
+        let c = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let (p, w) = ridge(&g, &c, 0.5, 3, 2).unwrap();
+        let a: Vec<f64> = g.iter().enumerate().map(|(i, v)| v + if i % 4 == 0 { 0.5 } else { 0.0 }).collect();
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(close(&multiply(&a, &w, 3, 3, 2), &c));
+        assert!(close(&multiply(&a, &p, 3, 3, 3), &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]));
+
+        let e = eigen(&g, 3).unwrap();
+        assert!(close(&e.compose(|v| v), &g) && e.values.is_sorted());
+        assert!(close(&multiply(&e.rotate(&g, 3), &p, 3, 3, 3), &e.rotate(&multiply(&g, &p, 3, 3, 3), 3)));
+
+        let (p, w) = ridge(&[1e20, 1e20, 1e20, 1e20 - 1e5], &[1.0, 1.0], 1e-3, 2, 1).unwrap();
+        assert!(p.iter().chain(&w).all(|v| v.is_finite()));
+        assert_eq!(ridge(&[f64::NAN], &[1.0], 1.0, 1, 1), Err(Unsolvable));
+    }
+}
