@@ -24,5 +24,8 @@ pub mod signal;
 pub mod encoders;
 pub mod ridge;
 
+// Which thread does what, and how do they talk?
+pub mod ring;
+
 // How does it all come together?
 pub mod native;
