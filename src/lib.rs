@@ -27,5 +27,8 @@ pub mod ridge;
 // Which thread does what, and how do they talk?
 pub mod ring;
 
+// Who hears about it, and how is it operated?
+pub mod publish;
+
 // How does it all come together?
 pub mod native;

@@ -1,0 +1,66 @@
+//! Opens LSL outlets on the lanes that make the frames.
+
+use std::sync::Arc;
+
+use super::lsl::{LslOutletConfig, LslOutlets, OutletSpec};
+use super::{OpenOutlets, Outlet, RowStamp};
+use crate::frame::{Clock, FrameKind, Regions};
+
+/// Opens outlets for every kind of frame that `kinds` names.
+pub struct LslLanes {
+    config: LslOutletConfig,
+    session: Arc<str>,
+    clock: Arc<dyn Clock>,
+}
+
+impl LslLanes {
+    /// Outlets of this configuration, in this session.
+    pub fn new(config: LslOutletConfig, session: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+        Self { config, session, clock }
+    }
+}
+
+impl OpenOutlets for LslLanes {
+    fn open(&self, predictor: &str, kind: FrameKind, regions: &Regions, rate: f64) -> Option<Box<dyn Outlet>> {
+        let spec = OutletSpec { predictor, kind, regions, rate, session: &self.session, model: predictor };
+        match LslOutlets::open(&self.config, &spec) {
+            Ok(outlets) => Some(Box::new(LslOutlet { outlets, clock: Arc::clone(&self.clock), failing: false })),
+            Err(error) => {
+                tracing::error!(predictor, kind = kind.as_str(), %error, "no LSL outlet; other sinks go on");
+                None
+            }
+        }
+    }
+}
+
+struct LslOutlet {
+    outlets: LslOutlets,
+    clock: Arc<dyn Clock>,
+    failing: bool,
+}
+
+impl LslOutlet {
+    fn note(&mut self, pushed: Result<(), super::lsl::OutletError>) {
+        match pushed {
+            Ok(()) => self.failing = false,
+            Err(error) if !std::mem::replace(&mut self.failing, true) => tracing::error!(%error, "an LSL push failed"),
+            Err(_) => {}
+        }
+    }
+}
+
+impl Outlet for LslOutlet {
+    fn values(&mut self, values: &[f32], stamp: RowStamp) {
+        let at = stamp.t_target.seconds();
+        let pushed = self.outlets.push_values(values, at);
+        self.note(pushed);
+        let age = self.clock.now() - stamp.t_measured;
+        let pushed = self.outlets.push_quality(stamp.quality, age, at);
+        self.note(pushed);
+    }
+
+    fn skill(&mut self, skill: &[f32]) {
+        let pushed = self.outlets.push_skill(skill, self.clock.now().seconds());
+        self.note(pushed);
+    }
+}
