@@ -26,6 +26,7 @@ pub mod ridge;
 
 // Which thread does what, and how do they talk?
 pub mod ring;
+pub mod runtime;
 
 // Who hears about it, and how is it operated?
 pub mod publish;

@@ -1,0 +1,148 @@
+//! Prediction on the lane that made the sample: nothing learned here, nothing allocated.
+
+use std::sync::Arc;
+
+use super::lane_source::InstantDecoder;
+use super::lanes::LaneContext;
+use super::metrics::PredictorMetrics;
+use crate::frame::{Block, BlockSpec, Clock, FrameKind, Instant, ModelStamp, Quality, Regions};
+use crate::publish::{FramePort, Outlet, RowStamp};
+use crate::ridge::Snapshot;
+use crate::ring::{LinkSender, SwapTaker};
+
+/// What the learn lane hands over: weights, and what they predict.
+pub struct Weights {
+    /// f32 weights.
+    pub snapshot: Snapshot,
+    /// What the values belong to.
+    pub regions: Arc<Regions>,
+    /// The model's stamp at that time.
+    pub model: ModelStamp,
+    /// Prequential R per region at that time.
+    pub skill: Vec<f32>,
+    /// Set when somebody learns: values predicted before the first update are flagged.
+    pub warming_up: bool,
+}
+
+/// One prediction on its way to becoming a frame.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// Counts the predictions.
+    pub seq: u64,
+    /// The run.
+    pub run: u32,
+    /// When the newest sample was measured.
+    pub measured_at: Instant,
+    /// When it arrived.
+    pub arrived_at: Instant,
+    /// What is wrong.
+    pub quality: Quality,
+    /// One value a region.
+    pub values: Vec<f32>,
+    /// What they belong to, and which weights made them.
+    pub of: Option<(Arc<Regions>, ModelStamp)>,
+    /// Skill per region.
+    pub skill: Vec<f32>,
+}
+
+/// One instant predictor at work on a source's lane.
+pub struct Decoder {
+    name: Arc<str>,
+    taker: SwapTaker<Weights>,
+    weights: Option<Box<Weights>>,
+    outlet: Option<Box<dyn Outlet>>,
+    rows: LinkSender<Row>,
+    port: Arc<dyn FramePort>,
+    clock: Arc<dyn Clock>,
+    metrics: PredictorMetrics,
+    values: Vec<f32>,
+    period: f64,
+    rate: f64,
+    seq: u64,
+    /// Of the newest row, for the frame that says that no more come.
+    last: Option<(u32, Instant)>,
+    row: Vec<f64>,
+}
+
+impl Decoder {
+    /// A decoder for blocks of the shape `spec`; predicts as soon as weights have come.
+    pub fn new(instant: InstantDecoder, spec: &BlockSpec, context: &LaneContext) -> Self {
+        Self {
+            name: instant.name,
+            taker: instant.weights,
+            weights: None,
+            outlet: None,
+            rows: instant.rows,
+            port: Arc::clone(&context.port),
+            clock: Arc::clone(context.session.clock()),
+            metrics: instant.metrics,
+            values: Vec::new(),
+            period: spec.period(),
+            rate: spec.rate,
+            seq: 0,
+            last: None,
+            row: vec![0.0; spec.channels.len()],
+        }
+    }
+
+    /// Swaps new weights in, between two blocks. The first ones open the outlet: only they say what the regions are.
+    pub fn take_weights(&mut self, context: &LaneContext) {
+        if !self.taker.take(&mut self.weights) {
+            return;
+        }
+        let Some(weights) = &self.weights else { return };
+        if self.values.len() != weights.regions.names.len() {
+            self.values = vec![0.0; weights.regions.names.len()];
+        }
+        if self.outlet.is_none() {
+            self.outlet = context.outlets.open(&self.name, FrameKind::Decoded, &weights.regions, self.rate);
+        }
+        if let Some(outlet) = &mut self.outlet {
+            outlet.skill(&weights.skill);
+        }
+    }
+
+    /// Predicts every sample of `block`, pushes it out, and, if anybody listens, sends it on its way to becoming a frame.
+    pub fn process(&mut self, block: &Block) {
+        for i in 0..block.len() {
+            let Some(weights) = &self.weights else { return };
+            let warming_up = if weights.warming_up { Quality::WARMING_UP } else { Quality::GOOD };
+            for (c, (x, v)) in self.row.iter_mut().zip(block.sample(i)).enumerate() {
+                *x = if block.bad.contains(c) { f64::NAN } else { *v };
+            }
+            weights.snapshot.predict(&self.row, &mut self.values);
+            self.send(block.run, block.time_of(i, self.period), block.arrived_at, block.quality | warming_up);
+        }
+    }
+
+    /// The source fell silent: says once more what was last known, flagged.
+    pub fn lost(&mut self, now: Instant) {
+        if let Some((run, at)) = self.last {
+            self.send(run, at, now, Quality::GAP);
+        }
+    }
+
+    fn send(&mut self, run: u32, measured_at: Instant, arrived_at: Instant, quality: Quality) {
+        let Some(weights) = &self.weights else { return };
+        if let Some(outlet) = &mut self.outlet {
+            outlet.values(&self.values, RowStamp { t_target: measured_at, quality, t_measured: measured_at });
+        }
+        self.metrics.decoded((self.clock.now() - arrived_at) / self.clock.speed());
+        if self.port.wanted() {
+            self.rows.send(|row| {
+                row.seq = self.seq;
+                row.run = run;
+                row.measured_at = measured_at;
+                row.arrived_at = arrived_at;
+                row.quality = quality;
+                row.values.clear();
+                row.values.extend_from_slice(&self.values);
+                row.skill.clear();
+                row.skill.extend_from_slice(&weights.skill);
+                row.of = Some((Arc::clone(&weights.regions), weights.model.clone()));
+            });
+        }
+        self.seq += 1;
+        self.last = Some((run, measured_at));
+    }
+}

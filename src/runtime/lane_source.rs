@@ -1,0 +1,209 @@
+//! The lane of one source: acquire, clean, predict, push. One thread, because a wake-up costs more than all of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Chain;
+use super::decoder::{Decoder, Row, Weights};
+use super::lanes::LaneContext;
+use super::metrics::{PredictorMetrics, SourceMetrics};
+use super::priority;
+use crate::acquisition::{Pull, Source, SourceError, SourceStats};
+use crate::frame::{Block, BlockSpec, Instant, PrepareError, Quality, Stage};
+use crate::ring::{LinkReceiver, LinkSender, Overflow, SwapTaker, Wake, link};
+
+/// Opens the source; called on its lane, and again after a failure.
+pub type OpenSource = Box<dyn Fn(Arc<SourceStats>) -> Result<Box<dyn Source>, SourceError> + Send>;
+/// Makes the stages of its chain.
+pub type MakeStages = Box<dyn Fn() -> Result<Vec<Box<dyn Stage>>, PrepareError> + Send>;
+
+/// How long a pull may wait: what bounds a lane's reaction to new weights and to shutdown.
+const PULL: Duration = Duration::from_millis(100);
+/// The longest wait between two tries to open a source.
+const LONGEST_BACKOFF: f64 = 5.0;
+/// Blocks a consumer may fall behind before the oldest is dropped.
+const LINK_BLOCKS: usize = 256;
+
+/// Someone who wants the blocks at the end of the chain.
+pub struct Consumer {
+    /// Is told the shape and given the receiving end, once the source is open.
+    pub connect: Box<dyn FnOnce(BlockSpec, LinkReceiver<Block>) + Send>,
+    /// The consumer's bell.
+    pub wake: Arc<Wake>,
+}
+
+/// Predicts on this lane, with weights that another lane learns.
+pub struct InstantDecoder {
+    /// The predictor's name.
+    pub name: Arc<str>,
+    /// Where new weights come from.
+    pub weights: SwapTaker<Weights>,
+    /// Where rows go, to become frames.
+    pub rows: LinkSender<Row>,
+    /// What is timed.
+    pub metrics: PredictorMetrics,
+}
+
+/// What the lane of one source is made of.
+pub struct SourceLane {
+    /// The source's name.
+    pub name: String,
+    /// Opens it.
+    pub open: OpenSource,
+    /// Makes its stages.
+    pub stages: MakeStages,
+    /// What it counts.
+    pub stats: Arc<SourceStats>,
+    /// Whether it counts its samples itself, as LSL inlets do.
+    pub counts_itself: bool,
+    /// Who wants its blocks.
+    pub consumers: Vec<Consumer>,
+    /// Predictors that run here.
+    pub decoders: Vec<InstantDecoder>,
+    /// A gap longer than this many seconds begins a new run.
+    pub run_gap: f64,
+    /// The processor it is tied to.
+    pub processor: Option<usize>,
+    /// Times and ages.
+    pub metrics: SourceMetrics,
+}
+
+impl SourceLane {
+    /// Runs until the context says stop, or the recording ends.
+    pub fn run(mut self, context: &LaneContext) {
+        self.prepare_thread(context);
+        let Some((mut source, mut chain)) = self.open(context) else { return };
+        chain.observe(|stage| self.metrics.stage(stage));
+        let output = chain.output().clone();
+        let mut links: Vec<LinkSender<Block>> = Vec::new();
+        for consumer in std::mem::take(&mut self.consumers) {
+            let (sender, receiver) =
+                link(LINK_BLOCKS, Overflow::DropOldest, || Block::new(&output), Arc::clone(&consumer.wake));
+            (consumer.connect)(output.clone(), receiver);
+            consumer.wake.ring();
+            links.push(sender);
+        }
+        let mut decoders: Vec<Decoder> = std::mem::take(&mut self.decoders)
+            .into_iter()
+            .map(|instant| Decoder::new(instant, &output, context))
+            .collect();
+        context.status.ready(&self.name);
+        self.pump(source.as_mut(), &mut chain, &mut links, &mut decoders, context);
+        context.status.ended(&self.name);
+    }
+
+    fn prepare_thread(&self, context: &LaneContext) {
+        if let Some(processor) = self.processor
+            && let Err(error) = priority::pin_to(processor)
+        {
+            tracing::warn!(source = self.name, processor, %error, "could not be tied to its processor; runs anywhere");
+        }
+        if let Some(wanted) = context.realtime {
+            let (granted, refused) = priority::ask_for_realtime(wanted);
+            self.metrics.realtime(granted.realtime);
+            if let Some(error) = refused {
+                tracing::warn!(
+                    source = self.name, %error, realtime = granted.realtime, locked = granted.locked,
+                    "no real-time scheduling: latency will suffer under load (LimitRTPRIO= and LimitMEMLOCK= in the unit, or ulimit -r and -l)"
+                );
+            }
+        }
+    }
+
+    /// Tries until it opens, with growing waits; `None` when told to stop, or when the chain cannot work on it.
+    fn open(&self, context: &LaneContext) -> Option<(Box<dyn Source>, Chain)> {
+        let mut backoff = 0.25;
+        while !context.stopping() {
+            match (self.open)(Arc::clone(&self.stats)) {
+                Ok(source) => {
+                    let chain = (self.stages)().and_then(|stages| Chain::prepare(stages, source.spec()));
+                    match chain {
+                        Ok(chain) => return Some((source, chain)),
+                        Err(error) => {
+                            context.fail(format!("source \"{}\": {error}", self.name));
+                            return None;
+                        }
+                    }
+                }
+                Err(error) => {
+                    context.status.waiting(&self.name, error.to_string());
+                    tracing::warn!(source = self.name, %error, retry_s = backoff, "could not be opened");
+                    context.sleep(backoff);
+                    backoff = f64::min(backoff * 2.0, LONGEST_BACKOFF);
+                }
+            }
+        }
+        None
+    }
+
+    fn pump(
+        &self,
+        source: &mut dyn Source,
+        chain: &mut Chain,
+        links: &mut [LinkSender<Block>],
+        decoders: &mut [Decoder],
+        context: &LaneContext,
+    ) {
+        let mut block = Block::new(source.spec());
+        let mut newest: Option<Instant> = None;
+        let mut dropped = 0;
+        while !context.stopping() {
+            context.status.beat();
+            for decoder in decoders.iter_mut() {
+                decoder.take_weights(context);
+            }
+            match source.pull(&mut block, PULL) {
+                Ok(Pull::Data) => {
+                    self.stats.up.store(true, Ordering::Relaxed);
+                    if !self.counts_itself {
+                        self.stats.samples.fetch_add(block.len() as u64, Ordering::Relaxed);
+                    }
+                    if block.quality.contains(Quality::GAP) {
+                        self.begin_run_after(newest, &block, context);
+                    }
+                    block.run += context.session.run();
+                    newest = Some(block.measured_at);
+                    self.metrics.age(block.arrived_at - block.measured_at);
+                    let output = chain.process(&block);
+                    if output.is_empty() {
+                        continue;
+                    }
+                    for decoder in decoders.iter_mut() {
+                        decoder.process(output);
+                    }
+                    for link in links.iter_mut() {
+                        link.send(|slot| slot.copy_from(output));
+                    }
+                    let now = links.iter().map(LinkSender::dropped).sum();
+                    self.metrics.dropped(now - dropped);
+                    dropped = now;
+                }
+                Ok(Pull::Idle) => {}
+                Ok(Pull::Lost { seconds }) => {
+                    self.stats.up.store(false, Ordering::Relaxed);
+                    context.status.waiting(&self.name, format!("silent for {seconds:.2} s"));
+                    tracing::warn!(source = self.name, seconds, "fell silent; frames are flagged GAP until it returns");
+                    for decoder in decoders.iter_mut() {
+                        decoder.lost(context.session.clock().now());
+                    }
+                }
+                Ok(Pull::End) => return,
+                Err(error) => {
+                    self.stats.up.store(false, Ordering::Relaxed);
+                    context.status.waiting(&self.name, error.to_string());
+                    tracing::warn!(source = self.name, %error, "gave nothing");
+                    context.sleep(0.5);
+                }
+            }
+        }
+    }
+
+    fn begin_run_after(&self, newest: Option<Instant>, block: &Block, context: &LaneContext) {
+        context.status.ready(&self.name);
+        if newest.is_some_and(|t| block.measured_at - t > self.run_gap) {
+            let run = context.session.begin_run();
+            tracing::info!(source = self.name, run, "a new run begins after a long gap");
+        }
+    }
+}

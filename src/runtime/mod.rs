@@ -1,0 +1,24 @@
+//! Which thread does what? Lanes for live input, one virtual-time loop for replay, the same steps in both.
+
+mod chain;
+mod checkpoints;
+pub mod decoder;
+pub mod encoder;
+pub mod features;
+pub mod lane_events;
+pub mod lane_infer;
+pub mod lane_learn;
+pub mod lane_publish;
+pub mod lane_source;
+pub mod lanes;
+pub mod metrics;
+mod plan;
+mod predictor;
+pub mod priority;
+pub mod replay;
+pub mod session;
+
+pub use chain::Chain;
+pub use checkpoints::ResumeError;
+pub use plan::{EncoderFeed, Feed, Plan, PlanError, PredictorPlan};
+pub use predictor::{InputSpec, Predictor, PredictorConfig, VolumeTime};

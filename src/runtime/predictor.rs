@@ -1,0 +1,383 @@
+//! One predictor: features and volumes meet, regions come out, and the ridge learns in between.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::features::Features;
+use super::session::{FrameOf, Session};
+use crate::frame::{Block, FrameKind, Instant, ModelStamp, Quality, RegionFrame, Regions};
+use crate::ridge::{FeatureTimeline, Lags, LagsConfig, Learner, Observed, RidgeConfig, RidgeError};
+
+/// `[predictors.NAME]`: which features predict which regions, how far back they reach, how the weights learn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictorConfig {
+    /// Encoders, or sources whose chain ends in features; their values stand side by side in one row.
+    pub features: Vec<String>,
+    /// The source whose regions are predicted and learned from. Without one, the weights come from a checkpoint and
+    /// stay as they are.
+    #[serde(default)]
+    pub targets: Option<String>,
+    /// How far back a row of features reaches: FIR delays in seconds, or `{ hrf = "spm" }`. Default: no delay.
+    #[serde(default = "no_delay")]
+    pub lags: LagsConfig,
+    /// Where in its TR the time stamp of a volume lies. Default: `start`.
+    #[serde(default)]
+    pub volume_time: VolumeTime,
+    /// λ, forgetting, guard.
+    #[serde(default)]
+    pub ridge: RidgeConfig,
+    /// Whether it learns from the first volume on; `POST /api/v1/learn` and `/freeze` change it. Default: true.
+    #[serde(default = "yes")]
+    pub learn: bool,
+}
+
+fn no_delay() -> LagsConfig {
+    LagsConfig::Fir(vec![0.0])
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where in its TR the time stamp of a volume lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VolumeTime {
+    /// At the start of acquisition.
+    #[default]
+    Start,
+    /// Half-way through.
+    Middle,
+    /// At the end: sources that stamp a volume when it is complete.
+    End,
+}
+
+impl VolumeTime {
+    fn fraction(self) -> f64 {
+        match self {
+            VolumeTime::Start => 0.0,
+            VolumeTime::Middle => 0.5,
+            VolumeTime::End => 1.0,
+        }
+    }
+}
+
+/// What one feature input of a predictor is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputSpec {
+    /// The encoder's or source's name.
+    pub name: String,
+    /// Values in a row of it.
+    pub dims: usize,
+    /// Seconds between rows for a sampled input; `None` for events, between which features are zero.
+    pub hop: Option<f64>,
+    /// SHA-256 of what makes the features: the encoder's files, or the names of a source's channels.
+    pub sha256: String,
+}
+
+struct Input {
+    spec: InputSpec,
+    timeline: FeatureTimeline,
+    flagged: VecDeque<(Instant, Quality)>,
+    /// Until when features are known, in seconds.
+    newest: f64,
+}
+
+/// A row of sampled features is learned from only if at least this part of the time it looks at was measured.
+const LEAST_KNOWN: f64 = 0.5;
+
+/// A predictor at work. Knows nothing of threads: live lanes and replay drive the same one.
+///
+/// A frame is predicted with the weights of all earlier volumes, published, scored against the volume, and only then
+/// learned from.
+pub struct Predictor {
+    name: Arc<str>,
+    config: PredictorConfig,
+    kind: FrameKind,
+    session: Session,
+    regions: Arc<Regions>,
+    period: f64,
+    volume_time: VolumeTime,
+    inputs: Vec<Input>,
+    lags: Lags,
+    learner: Learner,
+    model: ModelStamp,
+    run: Option<u32>,
+    sequence: [u64; 2],
+    /// The newest thing that went in, features or a volume learned from: when it was measured, when it arrived.
+    newest: Option<(Instant, Instant)>,
+    /// The row and prediction of the volume to come, already published.
+    ahead: Option<Instant>,
+    row: Vec<f64>,
+    /// Whether enough of the time that the row looks at was measured.
+    known: bool,
+    ahead_row: Vec<f64>,
+    prediction: Vec<f64>,
+    target: Vec<f64>,
+}
+
+impl Predictor {
+    /// A predictor of `regions`, measured every `period` seconds, from these inputs.
+    ///
+    /// # Errors
+    /// What the ridge cannot be made for.
+    pub fn new(
+        name: &str,
+        config: &PredictorConfig,
+        session: Session,
+        regions: Arc<Regions>,
+        period: f64,
+        inputs: Vec<InputSpec>,
+    ) -> Result<Self, RidgeError> {
+        let lags = config.lags.build()?;
+        let width = inputs.iter().map(|input| lags.columns(input.dims)).sum();
+        let mut learner = Learner::new(width, regions.names.len(), &config.ridge)?;
+        if !config.learn {
+            learner.freeze();
+        }
+        let events = inputs.iter().all(|input| input.hop.is_none());
+        let model = ModelStamp { id: stamp_id(name, &inputs), sha256: stamp_hash(config, &inputs), updates: 0 };
+        let horizon = lags.horizon(period) + period;
+        let inputs = inputs.into_iter().map(|spec| Input {
+            timeline: match spec.hop {
+                Some(_) => FeatureTimeline::samples(spec.dims, horizon),
+                None => FeatureTimeline::events(spec.dims),
+            },
+            flagged: VecDeque::new(),
+            newest: f64::NEG_INFINITY,
+            spec,
+        });
+        Ok(Self {
+            name: name.into(),
+            config: config.clone(),
+            kind: if events { FrameKind::Encoded } else { FrameKind::Decoded },
+            session,
+            period,
+            volume_time: config.volume_time,
+            inputs: inputs.collect(),
+            lags,
+            learner,
+            model,
+            run: None,
+            sequence: [0; 2],
+            newest: None,
+            ahead: None,
+            row: vec![0.0; width],
+            known: true,
+            ahead_row: vec![0.0; width],
+            prediction: vec![0.0; regions.names.len()],
+            target: vec![0.0; regions.names.len()],
+            regions,
+        })
+    }
+
+    /// Takes in features of one input. A predictor of sampled features answers with a `decoded` frame.
+    pub fn features(&mut self, input: usize, features: &Features, mut emit: impl FnMut(RegionFrame)) {
+        self.hold(input, features);
+        if self.kind == FrameKind::Decoded && self.inputs.iter().all(|i| i.newest >= features.end.seconds() - 1e-9) {
+            let at = features.end + (self.shortest_lag() - self.period);
+            let quality = self.predict(at);
+            emit(self.publish(self.kind, at, quality));
+        }
+    }
+
+    /// Takes in features of one input to be learned from, and says nothing: an instant predictor answers on the lane
+    /// of its source.
+    pub fn hold(&mut self, input: usize, features: &Features) {
+        self.enter_run(features.run, features.start);
+        let horizon = self.lags.horizon(self.period) + self.period;
+        let Some(input) = self.inputs.get_mut(input) else { return };
+        input.timeline.push(features.start.seconds(), features.end.seconds(), &features.values);
+        input.newest = features.end.seconds();
+        self.newest = Some((features.measured_at, features.arrived_at));
+        input.flagged.retain(|(end, _)| features.end - *end < horizon);
+        match input.flagged.back_mut() {
+            Some((end, quality)) if *quality == features.quality => *end = features.end,
+            _ if features.quality == Quality::GOOD => {}
+            _ => input.flagged.push_back((features.end, features.quality)),
+        }
+    }
+
+    /// Takes in one sample of the target source: predicts it (unless that was done ahead), publishes, scores, learns;
+    /// then predicts the next one, where the shortest lag allows.
+    pub fn volume(&mut self, block: &Block, sample: usize, mut emit: impl FnMut(RegionFrame)) -> Observed {
+        let at = block.time_of(sample, self.period) - self.volume_time.fraction() * self.period;
+        if self.run.is_some_and(|run| block.run < run) {
+            return Observed::Refused;
+        }
+        self.enter_run(block.run, at);
+        let quality = self.predict(at);
+        if self.kind == FrameKind::Encoded {
+            let foretold = self.ahead.is_some_and(|t| (t - at).abs() < 1e-6) && self.ahead_row == self.row;
+            if !foretold {
+                emit(self.publish(self.kind, at, quality));
+            }
+        }
+        for (c, (target, value)) in self.target.iter_mut().zip(block.sample(sample)).enumerate() {
+            *target = if block.bad.contains(c) { f64::NAN } else { *value };
+        }
+        self.newest = Some((block.measured_at, block.arrived_at));
+        emit(self.publish(FrameKind::Residual, at, quality | block.quality));
+        if !self.known {
+            // What was not measured must not be learned as zero: the learner refuses such a row, and counts it.
+            self.row.fill(f64::NAN);
+        }
+        let observed = self.learner.observe(&self.row, &self.target, quality | block.quality);
+        self.model.updates = self.learner.updates();
+        let oldest = at - (self.lags.horizon(self.period) + self.period);
+        self.inputs.iter_mut().for_each(|input| input.timeline.forget(oldest.seconds()));
+        self.ahead = None;
+        if self.kind == FrameKind::Encoded && self.shortest_lag() >= self.period - 1e-9 {
+            let next = at + self.period;
+            let quality = self.predict(next);
+            self.ahead_row.copy_from_slice(&self.row);
+            self.ahead = Some(next);
+            emit(self.publish(self.kind, next, quality));
+        }
+        observed
+    }
+
+    /// The ridge behind it: skill, updates, freezing, checkpoints.
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// The ridge behind it, to be frozen, restored, or given a λ.
+    pub fn learner_mut(&mut self) -> &mut Learner {
+        &mut self.learner
+    }
+
+    /// Searches λ, if that is due, and takes what it finds at once: replay, where everything happens at fixed counts.
+    pub fn search_now(&mut self) {
+        if let Some(job) = self.learner.begin_search() {
+            self.learner.adopt(job.run());
+        }
+    }
+
+    /// Says in its frames how much the ridge has learned, after something else than a volume changed it.
+    pub fn note_updates(&mut self) {
+        self.model.updates = self.learner.updates();
+    }
+
+    /// The stamp on its frames.
+    pub fn model(&self) -> &ModelStamp {
+        &self.model
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &PredictorConfig {
+        &self.config
+    }
+
+    /// Its inputs, in the order of its row.
+    pub fn inputs(&self) -> impl Iterator<Item = &InputSpec> {
+        self.inputs.iter().map(|input| &input.spec)
+    }
+
+    /// What is predicted.
+    pub fn regions(&self) -> &Arc<Regions> {
+        &self.regions
+    }
+
+    /// Frames a second: volumes for `encoded`, feature hops for `decoded`; 0 when they come as they come.
+    pub fn rate(&self) -> f64 {
+        let hops = self.inputs.iter().filter_map(|input| input.spec.hop);
+        let hop = if self.kind == FrameKind::Encoded { self.period } else { hops.fold(0.0, f64::max) };
+        if hop > 0.0 { 1.0 / hop } else { 0.0 }
+    }
+
+    /// Seconds a volume of the targets takes.
+    pub fn period(&self) -> f64 {
+        self.period
+    }
+
+    /// `encoded` or `decoded`.
+    pub fn kind(&self) -> FrameKind {
+        self.kind
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn enter_run(&mut self, run: u32, at: Instant) {
+        if self.run.is_some_and(|known| known >= run) {
+            return;
+        }
+        if self.run.replace(run).is_some() {
+            self.learner.new_run();
+        }
+        self.ahead = None;
+        for input in &mut self.inputs {
+            input.timeline.new_run(at.seconds());
+            input.flagged.clear();
+        }
+    }
+
+    fn shortest_lag(&self) -> f64 {
+        self.period - self.lags.looks_until(0.0, self.period)
+    }
+
+    /// Fills row and prediction for the volume at `at`; the flags of what went in.
+    fn predict(&mut self, at: Instant) -> Quality {
+        let mut quality = Quality::GOOD;
+        let (mut rest, mut coverage) = (self.row.as_mut_slice(), 1.0);
+        for input in &self.inputs {
+            let (part, after) = rest.split_at_mut(self.lags.columns(input.spec.dims));
+            rest = after;
+            let covered = self.lags.row(&input.timeline, at.seconds(), self.period, part);
+            if input.spec.hop.is_some() {
+                coverage = f64::min(coverage, covered);
+            }
+            quality = input.flagged.iter().fold(quality, |q, (_, flags)| q | *flags);
+        }
+        self.known = coverage >= LEAST_KNOWN;
+        if !self.known {
+            quality |= Quality::WARMING_UP;
+        }
+        self.learner.predict(&self.row, &mut self.prediction);
+        quality
+    }
+
+    fn publish(&mut self, kind: FrameKind, at: Instant, quality: Quality) -> RegionFrame {
+        let values: Vec<f32> = match kind {
+            FrameKind::Residual => self.target.iter().zip(&self.prediction).map(|(z, p)| (z - p) as f32).collect(),
+            _ => self.prediction.iter().map(|v| *v as f32).collect(),
+        };
+        let newest = self.newest.unwrap_or((at, at));
+        let untaught = self.learner.updates() == 0 && kind != FrameKind::Residual;
+        let quality = if untaught { quality | Quality::WARMING_UP } else { quality };
+        let sequence = &mut self.sequence[usize::from(kind == FrameKind::Residual)];
+        *sequence += 1;
+        let mut skill = vec![0.0; values.len()];
+        self.learner.skill().r_into(&mut skill);
+        let of = FrameOf {
+            predictor: &self.name,
+            kind,
+            seq: *sequence - 1,
+            run: self.run.unwrap_or(0),
+            t_target: at,
+            t_measured: newest.0,
+            t_arrived: newest.1,
+            regions: &self.regions,
+            quality,
+            model: &self.model,
+        };
+        self.session.frame(&of, values, Some(skill))
+    }
+}
+
+fn stamp_id(name: &str, inputs: &[InputSpec]) -> Arc<str> {
+    let inputs: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    format!("{name}({})", inputs.join("+")).into()
+}
+
+fn stamp_hash(config: &PredictorConfig, inputs: &[InputSpec]) -> Arc<str> {
+    let hash = Sha256::digest(format!("{config:?}{inputs:?}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}

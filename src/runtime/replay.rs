@@ -1,0 +1,193 @@
+//! Recordings as fast as they can be read: the steps of the live lanes, driven on one thread in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Chain;
+use super::encoder::EncoderStep;
+use super::features::Features;
+use super::plan::{EncoderFeed, Feed, Plan};
+use super::predictor::Predictor;
+use super::session::Measured;
+use crate::acquisition::file::Recorded;
+use crate::acquisition::{EventSource, Pull, Source, SourceError};
+use crate::frame::{Block, BlockSpec, Event, Instant, RegionFrame, VirtualClock};
+
+/// A source that knows when it will next have something.
+pub trait RecordedSource: Source + Recorded {}
+impl<T: Source + Recorded> RecordedSource for T {}
+
+/// An event source that knows when its next event comes.
+pub trait RecordedEvents: EventSource + Recorded {}
+impl<T: EventSource + Recorded> RecordedEvents for T {}
+
+/// One source with its chain.
+pub struct SourceStep {
+    /// Where its blocks come from.
+    pub source: Box<dyn RecordedSource>,
+    /// What is done to them.
+    pub chain: Chain,
+    /// Makes its `measured` frames, if it is anybody's target.
+    pub measured: Option<Measured>,
+    block: Block,
+}
+
+impl SourceStep {
+    /// `source` through `chain`, which was prepared for its shape.
+    pub fn new(source: Box<dyn RecordedSource>, chain: Chain, measured: Option<Measured>) -> Self {
+        let block = Block::new(source.spec());
+        Self { source, chain, measured, block }
+    }
+
+    /// The shape at the end of its chain.
+    pub fn output(&self) -> &BlockSpec {
+        self.chain.output()
+    }
+}
+
+/// Everything a replay is made of, numbered as in its [`Plan`].
+pub struct Replay {
+    /// Who feeds whom.
+    pub plan: Plan,
+    /// The clock that the session's frames are on; moved along by the data.
+    pub clock: Arc<VirtualClock>,
+    /// The sources.
+    pub sources: Vec<SourceStep>,
+    /// The event sources.
+    pub events: Vec<Box<dyn RecordedEvents>>,
+    /// The encoders.
+    pub encoders: Vec<EncoderStep>,
+    /// The predictors.
+    pub predictors: Vec<Predictor>,
+}
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Events were encoded.
+    Events,
+    /// A block of this source went through; so many samples.
+    Block {
+        /// The source's number.
+        source: usize,
+        /// Samples in the block.
+        samples: usize,
+    },
+    /// Everything has been played.
+    End,
+}
+
+impl Replay {
+    /// Plays the next thing: of all sources the one whose data arrive first. At one moment events come before samples
+    /// and samples before targets, so that what a volume is predicted from is there when it comes.
+    ///
+    /// # Errors
+    /// What cannot be read any further.
+    pub fn step(&mut self, emit: &mut dyn FnMut(RegionFrame)) -> Result<Step, SourceError> {
+        let mut next: Option<(Instant, u8, usize)> = None;
+        let mut consider = |at: Option<Instant>, class: u8, index: usize| {
+            if let Some(at) = at
+                && next.is_none_or(|(t, c, _)| at < t || (at == t && class < c))
+            {
+                next = Some((at, class, index));
+            }
+        };
+        for (i, events) in self.events.iter().enumerate() {
+            consider(events.peek(), 0, i);
+        }
+        for (i, source) in self.sources.iter().enumerate() {
+            consider(source.source.peek(), if self.plan.is_target(i) { 2 } else { 1 }, i);
+        }
+        match next {
+            None => Ok(Step::End),
+            Some((at, 0, index)) => self.play_events(index, at, emit),
+            Some((at, _, index)) => self.play_block(index, at, emit),
+        }
+    }
+
+    /// Plays to the end. `each` hears of every step.
+    ///
+    /// # Errors
+    /// As [`step`](Replay::step).
+    pub fn run(
+        &mut self,
+        emit: &mut dyn FnMut(RegionFrame),
+        mut each: impl FnMut(&Replay, Step),
+    ) -> Result<(), SourceError> {
+        loop {
+            let step = self.step(emit)?;
+            each(self, step);
+            if step == Step::End {
+                return Ok(());
+            }
+        }
+    }
+
+    fn play_events(
+        &mut self,
+        index: usize,
+        at: Instant,
+        emit: &mut dyn FnMut(RegionFrame),
+    ) -> Result<Step, SourceError> {
+        self.clock.advance_to(at);
+        let mut events: Vec<Event> = Vec::new();
+        self.events[index].pull(&mut events, Duration::ZERO)?;
+        for event in &events {
+            for encoder in self.plan.encoders_of(EncoderFeed::Events(index)) {
+                if let Some(features) = self.encoders[encoder].event(event, at) {
+                    deliver(&self.plan, &mut self.predictors, Feed::Encoder(encoder), features, emit);
+                }
+            }
+        }
+        Ok(Step::Events)
+    }
+
+    fn play_block(
+        &mut self,
+        index: usize,
+        at: Instant,
+        emit: &mut dyn FnMut(RegionFrame),
+    ) -> Result<Step, SourceError> {
+        self.clock.advance_to(at);
+        let Self { plan, sources, encoders, predictors, .. } = self;
+        let step = &mut sources[index];
+        if step.source.pull(&mut step.block, Duration::ZERO)? == Pull::End {
+            return Ok(Step::Block { source: index, samples: 0 });
+        }
+        let period = step.chain.output().period();
+        let output = step.chain.process(&step.block);
+        for encoder in plan.encoders_of(EncoderFeed::Windows(index)) {
+            encoders[encoder].block(output, |f| deliver(plan, predictors, Feed::Encoder(encoder), f, emit));
+        }
+        if plan.inputs_of(Feed::Source(index)).next().is_some() {
+            let mut features = Features::default();
+            for i in 0..output.len() {
+                features.of_sample(output, i, period);
+                deliver(plan, predictors, Feed::Source(index), &features, emit);
+            }
+        }
+        if let Some(measured) = &mut step.measured {
+            measured.frames(output, &mut *emit);
+        }
+        for i in 0..output.len() {
+            for predictor in plan.learners_of(index) {
+                predictors[predictor].volume(output, i, &mut *emit);
+                predictors[predictor].search_now();
+            }
+        }
+        Ok(Step::Block { source: index, samples: step.block.len() })
+    }
+}
+
+/// Hands features to every predictor that has them as an input.
+fn deliver(
+    plan: &Plan,
+    predictors: &mut [Predictor],
+    feed: Feed,
+    features: &Features,
+    emit: &mut dyn FnMut(RegionFrame),
+) {
+    for (predictor, input) in plan.inputs_of(feed) {
+        predictors[predictor].features(input, features, &mut *emit);
+    }
+}
