@@ -30,6 +30,9 @@ pub mod runtime;
 
 // Who hears about it, and how is it operated?
 pub mod publish;
+pub mod service;
 
 // How does it all come together?
+pub mod config;
+pub mod exit;
 pub mod native;

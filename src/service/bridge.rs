@@ -1,0 +1,409 @@
+//! How do frames leave the lanes? Through one queue that never makes a lane wait, then one queue a client.
+//!
+//! This is the only file that knows both worlds: lanes push into a lock-free queue of crossbeam's, a task of tokio's
+//! takes messages out and hands each client those it asked for. A full queue drops its oldest frame and counts it;
+//! the frame after the hole carries `DROPPED_BEFORE`. Names of regions are remembered, so that a client knows them
+//! before the first frame that needs them, whatever was dropped.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use axum::body::Bytes;
+use axum::extract::ws::Utf8Bytes;
+use crossbeam::queue::ArrayQueue;
+use prometheus::IntCounter;
+use tokio::sync::Notify;
+
+use crate::frame::{FrameKind, Quality, RegionFrame, Regions};
+use crate::publish::{FramePort, Outgoing, wire};
+use crate::runtime::metrics::Metrics;
+
+/// How many messages may wait for the service before the oldest is dropped.
+const BUS: usize = 256;
+/// How many different [`Regions`] are remembered; a session has one a predictor and kind.
+const REMEMBERED: usize = 256;
+/// Frames of more values than this are sent in binary only: JSON is ten times their size.
+pub const MOST_JSON_VALUES: usize = 16_384;
+/// After so many messages the fan-out lets clients be served in between.
+const TURN: usize = 64;
+
+/// Takes messages from every lane; a [`Service`](super::Service) hands them on to its clients.
+pub struct FrameBus {
+    queue: ArrayQueue<Outgoing>,
+    wake: Notify,
+    dropped: IntCounter,
+    lost: AtomicBool,
+    closing: AtomicBool,
+    known: Mutex<Vec<Arc<Regions>>>,
+    clients: Mutex<Vec<Arc<Queue>>>,
+    listening: AtomicUsize,
+}
+
+impl FrameBus {
+    /// An empty bus, whose drops are counted in `neurod_sink_dropped_total{sink="bus"}`.
+    pub fn new(metrics: &Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            queue: ArrayQueue::new(BUS),
+            wake: Notify::new(),
+            dropped: metrics.sink("bus"),
+            lost: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            known: Mutex::default(),
+            clients: Mutex::default(),
+            listening: AtomicUsize::new(0),
+        })
+    }
+
+    /// The names of every predictor's regions so far, oldest first.
+    pub fn regions(&self) -> Vec<Arc<Regions>> {
+        lock(&self.known).clone()
+    }
+
+    /// A queue of its own for one client: at most `capacity` messages, what is dropped counted in `dropped`.
+    pub(super) fn subscribe(self: &Arc<Self>, filter: Filter, capacity: usize, dropped: IntCounter) -> Subscriber {
+        let queue = Arc::new(Queue { waiting: Mutex::default(), wake: Notify::new(), capacity, dropped });
+        let closed = {
+            // In this order, a bus that closes meanwhile finds the new queue, or we find it closing.
+            let mut clients = lock(&self.clients);
+            lock(&queue.waiting).filter = filter;
+            clients.push(Arc::clone(&queue));
+            self.listening.store(clients.len(), Ordering::Release);
+            self.closing.load(Ordering::SeqCst)
+        };
+        if closed {
+            queue.close();
+        }
+        Subscriber { pending: self.regions().into(), bus: Arc::clone(self), queue, told: HashSet::new(), held: None }
+    }
+
+    /// Hands messages on until the bus is closed and empty; then closes every client's queue.
+    pub(super) async fn fan_out(&self) {
+        loop {
+            let woken = self.wake.notified();
+            let closing = self.closing.load(Ordering::SeqCst);
+            let mut taken = 0;
+            while let Some(message) = self.queue.pop() {
+                let lost = self.lost.swap(false, Ordering::AcqRel);
+                self.hand_out(&Arc::new(Message::new(message)), lost);
+                taken += 1;
+                if taken % TURN == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            if closing {
+                break;
+            }
+            woken.await;
+        }
+        lock(&self.clients).iter().for_each(|queue| queue.close());
+    }
+
+    /// No more messages will come: what is in the queue is still handed on.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    fn hand_out(&self, message: &Arc<Message>, lost: bool) {
+        for queue in lock(&self.clients).iter() {
+            queue.push(message, lost);
+        }
+    }
+
+    fn regions_of(&self, id: &str) -> Option<Arc<Regions>> {
+        lock(&self.known).iter().find(|regions| &*regions.regions_id == id).cloned()
+    }
+}
+
+impl FramePort for FrameBus {
+    fn send(&self, message: Outgoing) {
+        if let Outgoing::Regions(regions) = &message {
+            let mut known = lock(&self.known);
+            known.retain(|other| other.regions_id != regions.regions_id);
+            if known.len() == REMEMBERED {
+                known.remove(0);
+            }
+            known.push(Arc::clone(regions));
+        }
+        if let Some(Outgoing::Frame(_)) = self.queue.force_push(message) {
+            self.lost.store(true, Ordering::Release);
+            self.dropped.inc();
+        }
+        self.wake.notify_one();
+    }
+
+    fn wanted(&self) -> bool {
+        self.listening.load(Ordering::Acquire) > 0
+    }
+}
+
+/// Which frames a client wants. Empty lists want everything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Filter {
+    pub predictors: Vec<String>,
+    pub kinds: Vec<FrameKind>,
+    /// The client reads JSON, so it gets no frame of more than [`MOST_JSON_VALUES`].
+    pub json: bool,
+}
+
+impl Filter {
+    fn wants(&self, frame: &RegionFrame) -> bool {
+        (self.predictors.is_empty() || self.predictors.iter().any(|p| **p == *frame.predictor))
+            && (self.kinds.is_empty() || self.kinds.contains(&frame.kind))
+            && !(self.json && frame.values.len() > MOST_JSON_VALUES)
+    }
+}
+
+/// One message for all clients; written out once a format, when the first of them needs it.
+pub(super) struct Message {
+    pub outgoing: Outgoing,
+    json: OnceLock<Option<Utf8Bytes>>,
+    binary: OnceLock<Bytes>,
+}
+
+impl Message {
+    fn new(outgoing: Outgoing) -> Self {
+        Self { outgoing, json: OnceLock::new(), binary: OnceLock::new() }
+    }
+
+    /// As JSON text.
+    pub fn json(&self) -> Option<Utf8Bytes> {
+        self.json.get_or_init(|| wire::json(&self.outgoing).ok().map(Utf8Bytes::from)).clone()
+    }
+
+    /// As a binary frame; `None` for regions, which are always JSON.
+    pub fn binary(&self) -> Option<Bytes> {
+        match &self.outgoing {
+            Outgoing::Regions(_) => None,
+            Outgoing::Frame(frame) => Some(self.binary.get_or_init(|| wire::encode(frame).into()).clone()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<Arc<Message>>,
+    filter: Filter,
+    lost: bool,
+    closed: bool,
+}
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+    capacity: usize,
+    dropped: IntCounter,
+}
+
+impl Queue {
+    fn push(&self, message: &Arc<Message>, lost: bool) {
+        let mut waiting = lock(&self.waiting);
+        waiting.lost |= lost;
+        if matches!(&message.outgoing, Outgoing::Frame(frame) if !waiting.filter.wants(frame)) {
+            return;
+        }
+        while waiting.messages.len() >= self.capacity.max(1) {
+            // Regions that fall out come again with the first frame that needs them.
+            if let Some(Outgoing::Frame(_)) = waiting.messages.pop_front().map(|m| m.outgoing.clone()) {
+                waiting.lost = true;
+                self.dropped.inc();
+            }
+        }
+        waiting.messages.push_back(Arc::clone(message));
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    fn close(&self) {
+        lock(&self.waiting).closed = true;
+        self.wake.notify_one();
+    }
+
+    /// The oldest message and whether one was lost before it; `None` once closed and empty.
+    async fn pop(&self) -> Option<(Arc<Message>, bool)> {
+        loop {
+            let woken = self.wake.notified();
+            {
+                let mut waiting = lock(&self.waiting);
+                if let Some(message) = waiting.messages.pop_front() {
+                    let is_frame = matches!(message.outgoing, Outgoing::Frame(_));
+                    return Some((message, is_frame && std::mem::take(&mut waiting.lost)));
+                }
+                if waiting.closed {
+                    return None;
+                }
+            }
+            woken.await;
+        }
+    }
+}
+
+/// What one client receives from.
+pub(super) struct Subscriber {
+    bus: Arc<FrameBus>,
+    queue: Arc<Queue>,
+    pending: VecDeque<Arc<Regions>>,
+    told: HashSet<Arc<str>>,
+    /// A frame that waits until its regions have been sent.
+    held: Option<Arc<Message>>,
+}
+
+impl Subscriber {
+    /// From now on, only what this filter wants. What waits already stays.
+    pub fn set_filter(&self, filter: Filter) {
+        lock(&self.queue.waiting).filter = filter;
+    }
+
+    /// The next message: all known regions first, and the regions of a frame always before the frame. `None` once the
+    /// bus is closed and everything has been taken. Loses nothing when it is dropped halfway.
+    pub async fn next(&mut self) -> Option<Arc<Message>> {
+        while let Some(regions) = self.pending.pop_front() {
+            if self.told.insert(Arc::clone(&regions.regions_id)) {
+                return Some(Arc::new(Message::new(Outgoing::Regions(regions))));
+            }
+        }
+        if let Some(frame) = self.held.take() {
+            return Some(frame);
+        }
+        loop {
+            let (message, lost) = self.queue.pop().await?;
+            match &message.outgoing {
+                Outgoing::Regions(regions) => {
+                    if self.told.insert(Arc::clone(&regions.regions_id)) {
+                        return Some(message);
+                    }
+                }
+                Outgoing::Frame(frame) => {
+                    let regions = match self.told.insert(Arc::clone(&frame.regions_id)) {
+                        true => self.bus.regions_of(&frame.regions_id),
+                        false => None,
+                    };
+                    let message = if lost { flagged(frame) } else { Arc::clone(&message) };
+                    let Some(regions) = regions else { return Some(message) };
+                    self.held = Some(message);
+                    return Some(Arc::new(Message::new(Outgoing::Regions(regions))));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let mut clients = lock(&self.bus.clients);
+        clients.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+        self.bus.listening.store(clients.len(), Ordering::Release);
+    }
+}
+
+fn flagged(frame: &RegionFrame) -> Arc<Message> {
+    let mut frame = frame.clone();
+    frame.quality |= Quality::DROPPED_BEFORE;
+    Arc::new(Message::new(Outgoing::Frame(Arc::new(frame))))
+}
+
+/// A lock whose holder never panics: there is no half-done state to fear.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{ClockStamp, Instant, ModelStamp, Unit};
+
+    fn frame(seq: u64, values: usize) -> Outgoing {
+        let now = Instant::from_seconds(1.0);
+        Outgoing::Frame(Arc::new(RegionFrame {
+            schema: RegionFrame::SCHEMA,
+            session: "test".into(),
+            run: 0,
+            seq,
+            predictor: "regions".into(),
+            kind: FrameKind::Encoded,
+            t_target: now,
+            t_measured: now,
+            t_arrived: now,
+            t_published: now,
+            clock: ClockStamp { name: "virtual", unix_offset: 0.0 },
+            age_s: 0.0,
+            unit: Unit::ZScore,
+            regions_id: names().regions_id,
+            values: vec![0.0; values],
+            skill: None,
+            quality: Quality::GOOD,
+            model: ModelStamp::default(),
+        }))
+    }
+
+    fn names() -> Regions {
+        Regions::new(vec!["insula".into()], Unit::ZScore)
+    }
+
+    /// All that a client gets of what was sent before the bus closed: a frame's number and flags, or None for regions.
+    fn received(bus: &Arc<FrameBus>, mut client: Subscriber) -> Vec<Option<(u64, Quality)>> {
+        bus.close();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            bus.fan_out().await;
+            let mut received = Vec::new();
+            while let Some(message) = client.next().await {
+                received.push(match &message.outgoing {
+                    Outgoing::Regions(_) => None,
+                    Outgoing::Frame(frame) => Some((frame.seq, frame.quality)),
+                });
+            }
+            received
+        })
+    }
+
+    fn fixture() -> (Arc<FrameBus>, IntCounter, IntCounter) {
+        let metrics = Metrics::new("test").unwrap();
+        (FrameBus::new(&metrics), metrics.sink("bus"), metrics.sink("websocket"))
+    }
+
+    #[test]
+    fn a_full_bus_drops_its_oldest_counts_it_and_flags_the_next_frame() {
+        let (bus, dropped, counter) = fixture();
+        let client = bus.subscribe(Filter::default(), 1000, counter.clone());
+        bus.send(Outgoing::Regions(Arc::new(names())));
+        (0..BUS as u64 + 4).for_each(|seq| bus.send(frame(seq, 1)));
+        assert_eq!(dropped.get(), 4, "frames are counted, names are remembered");
+        let received = received(&bus, client);
+        assert_eq!(received[..3], [None, Some((4, Quality::DROPPED_BEFORE)), Some((5, Quality::GOOD))]);
+        assert_eq!((received.len(), counter.get()), (BUS + 1, 0));
+    }
+
+    #[test]
+    fn names_that_fell_out_of_a_clients_queue_still_come_before_their_frames() {
+        let (bus, _, counter) = fixture();
+        let client = bus.subscribe(Filter::default(), 2, counter.clone());
+        bus.send(Outgoing::Regions(Arc::new(names())));
+        (0..5).for_each(|seq| bus.send(frame(seq, 1)));
+        let received = received(&bus, client);
+        assert_eq!(received, [None, Some((3, Quality::DROPPED_BEFORE)), Some((4, Quality::GOOD))]);
+        assert_eq!(counter.get(), 3);
+    }
+
+    #[test]
+    fn frames_of_very_many_values_are_binary_only() {
+        let (bus, _, counter) = fixture();
+        let json = bus.subscribe(Filter { json: true, ..Filter::default() }, 8, counter.clone());
+        let binary = bus.subscribe(Filter::default(), 8, counter);
+        bus.send(frame(0, MOST_JSON_VALUES + 1));
+        bus.send(frame(1, MOST_JSON_VALUES));
+        assert_eq!(received(&bus, json), [Some((1, Quality::GOOD))]);
+        assert_eq!(received(&bus, binary).len(), 2);
+    }
+
+    #[test]
+    fn a_client_that_comes_after_the_end_is_told_at_once_and_one_that_goes_is_forgotten() {
+        let (bus, _, counter) = fixture();
+        drop(bus.subscribe(Filter::default(), 8, counter.clone()));
+        assert!(lock(&bus.clients).is_empty());
+        bus.close();
+        let late = bus.subscribe(Filter::default(), 8, counter);
+        assert_eq!(received(&bus, late), []);
+    }
+}
