@@ -33,6 +33,9 @@ pub mod publish;
 pub mod service;
 
 // How does it all come together?
+pub mod app;
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod exit;
 pub mod native;

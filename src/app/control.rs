@@ -1,0 +1,117 @@
+//! What can be asked of the running daemon: learn, freeze, a new run, a marker, a checkpoint.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::frame::Event;
+use crate::runtime::lane_infer::{InferInbox, InferMessage};
+use crate::runtime::lane_learn::{Inbox, LearnCommand};
+use crate::runtime::lanes::Status;
+use crate::runtime::session::Session;
+use crate::service::{Command, Control, Health};
+
+/// Reaches every lane that takes commands.
+pub struct Controls {
+    session: Session,
+    learn: Arc<Inbox>,
+    /// The encoders that listen to each event source.
+    events: BTreeMap<String, Vec<Arc<InferInbox>>>,
+}
+
+impl Controls {
+    /// Controls of these lanes.
+    pub fn new(session: Session, learn: Arc<Inbox>, events: BTreeMap<String, Vec<Arc<InferInbox>>>) -> Self {
+        Self { session, learn, events }
+    }
+
+    /// The learn lane's letter box.
+    pub fn learn_lane(&self) -> &Inbox {
+        &self.learn
+    }
+
+    fn ask(&self, command: LearnCommand, predictor: Option<String>) -> Result<Value, String> {
+        self.learn.ask(command, predictor.as_deref()).map(|done| json!({ "predictors": done }))
+    }
+
+    /// Sends an event to the encoders of `events`, or of the only event source there is.
+    fn marker(&self, events: Option<&str>, event: Event) -> Result<Value, String> {
+        let names = || self.events.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let (name, encoders) = match events {
+            Some(name) => self.events.get_key_value(name),
+            None if self.events.len() == 1 => self.events.first_key_value(),
+            None => None,
+        }
+        .ok_or_else(|| format!("which event source? set \"events\" to one of: {}", names()))?;
+        let now = event.onset;
+        let lost = encoders.iter().filter(|inbox| !inbox.post(InferMessage::Event(event.clone(), now))).count();
+        match lost {
+            0 => Ok(json!({ "events": name, "onset": now, "encoders": encoders.len() })),
+            _ => Err("an encoder fell behind; its oldest event is lost".into()),
+        }
+    }
+}
+
+/// What the service tells of the lanes.
+pub struct LaneHealth {
+    /// How ready they are.
+    pub status: Arc<Status>,
+    /// The names of the sources.
+    pub sources: Vec<String>,
+    /// The names of the predictors.
+    pub predictors: Vec<String>,
+}
+
+impl Health for LaneHealth {
+    fn not_ready(&self) -> Vec<(String, String)> {
+        self.status.not_ready()
+    }
+
+    fn beats(&self) -> u64 {
+        self.status.beats()
+    }
+
+    fn has_lanes(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    fn summary(&self) -> Value {
+        let parts = self.status.parts();
+        let state = |name: &String| match parts.get(name).map(String::as_str) {
+            Some("") => json!({ "state": "ready" }),
+            Some(why) => json!({ "state": why }),
+            None => json!({ "state": "ended" }),
+        };
+        let of = |names: &[String]| -> Value {
+            names.iter().map(|name| (name.clone(), state(name))).collect::<serde_json::Map<_, _>>().into()
+        };
+        json!({ "sources": of(&self.sources), "predictors": of(&self.predictors) })
+    }
+}
+
+impl Control for Controls {
+    fn command(&self, command: Command) -> Result<Value, String> {
+        match command {
+            Command::Learn { predictor } => self.ask(LearnCommand::Learn, predictor),
+            Command::Freeze { predictor } => self.ask(LearnCommand::Freeze, predictor),
+            Command::Checkpoint { predictor } => self.ask(LearnCommand::Checkpoint, predictor),
+            Command::Run => Ok(json!({ "run": self.session.begin_run() })),
+            Command::Marker { events, text, label, duration } => {
+                let duration = duration.unwrap_or(0.0);
+                if !(duration >= 0.0 && duration.is_finite()) {
+                    return Err("duration must be a number of seconds, 0 or more".into());
+                }
+                let event = Event {
+                    onset: self.session.clock().now(),
+                    duration,
+                    label: label.or_else(|| text.clone()).unwrap_or_default(),
+                    text,
+                    run: self.session.run(),
+                    ..Event::default()
+                };
+                self.marker(events.as_deref(), event)
+            }
+        }
+    }
+}

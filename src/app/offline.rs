@@ -1,0 +1,210 @@
+//! A replay of a configuration: the same steps as live, on the caller's thread, in virtual time.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::AppError;
+use super::settings::{EventsInput, InputConfig, Settings};
+use crate::acquisition::file::FileEvents;
+use crate::encoders::{self, EncoderConfig, Windows};
+use crate::frame::{Clock, Instant, Regions, VirtualClock};
+use crate::native::{self, Library};
+use crate::runtime::encoder::{EncoderStep, Listens};
+use crate::runtime::lane_learn::{regions_of, source_input};
+use crate::runtime::replay::{RecordedEvents, RecordedSource, Replay, SourceStep};
+use crate::runtime::session::{Measured, Session};
+use crate::runtime::{EncoderFeed, Feed, InputSpec, Predictor};
+
+/// A replay that is ready to be played.
+pub struct Offline {
+    /// What plays.
+    pub replay: Replay,
+    /// Samples in all recordings: the length of a progress bar. Made-up sources do not count.
+    pub samples: u64,
+    /// The names behind the values of every kind of frame.
+    pub regions: Vec<Arc<Regions>>,
+    /// The session's id: a hash of inputs and configuration.
+    pub session: Arc<str>,
+}
+
+impl Settings {
+    /// Builds a replay. Recordings are opened, models loaded (one thread each, so that results repeat bit for bit),
+    /// every shape checked. With a `state_dir` in `resume`, predictors go on from the checkpoints there.
+    ///
+    /// # Errors
+    /// What cannot be read, loaded, or fitted together.
+    pub fn offline(&self, base: &Path, resume: Option<&Path>) -> Result<Offline, AppError> {
+        let plan = self.plan()?;
+        if !self.is_recorded() {
+            return Err(AppError::setting("sources", "live LSL streams cannot be replayed (use `neurod run`)"));
+        }
+        let clock = Arc::new(VirtualClock::default());
+        let mut inputs: Vec<PathBuf> = Vec::new();
+        let mut opened: Vec<Box<dyn RecordedSource>> = Vec::new();
+        let mut recorded_events: BTreeMap<&str, FileEvents> = BTreeMap::new();
+        let mut samples = 0;
+        for (name, source) in &self.sources {
+            let wrong = |error| AppError::Source { name: name.clone(), error };
+            match &source.input {
+                InputConfig::Replay(replay) => {
+                    let recording = replay.open(base, Instant::default()).map_err(wrong)?;
+                    samples += recording.timetable.samples();
+                    inputs.extend(recording.inputs);
+                    if let Some(events) = recording.events {
+                        recorded_events.insert(name, events);
+                    }
+                    opened.push(Box::new(recording.samples));
+                }
+                InputConfig::Synthetic(synthetic) if synthetic.duration.is_some() => {
+                    opened.push(Box::new(synthetic.build(Instant::default()).map_err(wrong)?));
+                }
+                InputConfig::Synthetic(_) | InputConfig::Lsl(_) => {
+                    let place = format!("sources.{name}.input");
+                    return Err(AppError::setting(place, "never ends, so it cannot be replayed (set `duration`)"));
+                }
+            }
+        }
+        let id = self.session_id(&inputs)?;
+        let session = Session::new(id, Arc::clone(&clock) as Arc<dyn Clock>);
+        let mut regions = Vec::new();
+        let mut sources = Vec::new();
+        for (index, (source, (name, config))) in opened.into_iter().zip(&self.sources).enumerate() {
+            let chain = config.chain(name, source.spec())?;
+            let measured = plan.is_target(index).then(|| {
+                let of = regions_of(chain.output());
+                regions.push(Arc::clone(&of));
+                Measured::new(session.clone(), name, of, chain.output().period())
+            });
+            sources.push(SourceStep::new(source, chain, measured));
+        }
+        let mut events: Vec<Box<dyn RecordedEvents>> = Vec::new();
+        for (name, config) in &self.events {
+            match &config.input {
+                EventsInput::Recording(source) => match recorded_events.remove(source.as_str()) {
+                    Some(of_source) => events.push(Box::new(of_source)),
+                    None => {
+                        let problem = format!("source \"{source}\" has no events (set its input.replay.events)");
+                        return Err(AppError::setting(format!("events.{name}.input.recording"), problem));
+                    }
+                },
+                EventsInput::Lsl(_) | EventsInput::Api(_) => {
+                    return Err(AppError::setting(format!("events.{name}.input"), "is live, so it cannot be replayed"));
+                }
+            }
+        }
+        let (encoders, encoder_inputs) = self.encoder_steps(&plan.encoders, &sources)?;
+        let mut predictors = Vec::new();
+        for (wired, config) in plan.predictors.iter().zip(self.predictors.values()) {
+            let inputs = wired.inputs.iter().map(|feed| match feed {
+                Feed::Encoder(i) => encoder_inputs[*i].clone(),
+                Feed::Source(i) => source_input(&plan.sources[*i], sources[*i].output()),
+            });
+            let inputs = inputs.collect();
+            let name = wired.name.as_str();
+            let failed = |error| AppError::Resume { name: name.into(), error };
+            let mut predictor = match wired.target {
+                Some(target) => {
+                    let spec = sources[target].output();
+                    Predictor::new(name, config, session.clone(), regions_of(spec), spec.period(), inputs)
+                        .map_err(|error| AppError::Predictor { name: name.into(), error })?
+                }
+                None => {
+                    let folder = self.session.state_dir.clone().unwrap_or_default();
+                    Predictor::from_checkpoint(name, config, session.clone(), inputs, &folder).map_err(failed)?
+                }
+            };
+            if let Some(folder) = resume {
+                predictor.resume(folder).map_err(|error| failed(error.into()))?;
+            }
+            regions.push(Arc::clone(predictor.regions()));
+            predictors.push(predictor);
+        }
+        regions.sort_by(|a, b| a.regions_id.cmp(&b.regions_id));
+        regions.dedup_by(|a, b| a.regions_id == b.regions_id);
+        let session = Arc::clone(session.id());
+        Ok(Offline { replay: Replay { plan, clock, sources, events, encoders, predictors }, samples, regions, session })
+    }
+
+    fn encoder_steps(
+        &self,
+        wired: &[(String, EncoderFeed)],
+        sources: &[SourceStep],
+    ) -> Result<(Vec<EncoderStep>, Vec<InputSpec>), AppError> {
+        let runtime = self.runtime()?;
+        let (mut steps, mut inputs) = (Vec::new(), Vec::new());
+        for ((name, feed), config) in wired.iter().zip(self.encoders.values()) {
+            let wrong = |error| AppError::Encoder { name: name.clone(), error };
+            let spec = match feed {
+                EncoderFeed::Windows(source) => Some(sources[*source].output()),
+                EncoderFeed::Events(_) => None,
+            };
+            let encoder = encoders::build(config, runtime.as_ref(), spec, 1).map_err(wrong)?;
+            inputs.push(config.input_spec(name, encoder.spec()));
+            let listens = match (config, spec) {
+                (EncoderConfig::Window(c), Some(spec)) => {
+                    Listens::Windows(Windows::new(spec, c.window, c.hop).map_err(wrong)?, c.hop)
+                }
+                (EncoderConfig::Columns(_), _) => Listens::Columns,
+                _ => Listens::Words,
+            };
+            steps.push(EncoderStep::new(name, encoder, listens, f64::INFINITY));
+        }
+        Ok((steps, inputs))
+    }
+
+    /// ONNX Runtime, if an encoder needs it.
+    ///
+    /// # Errors
+    /// It is missing or cannot be loaded.
+    pub fn runtime(&self) -> Result<Option<encoders::Runtime>, AppError> {
+        let Some((name, _)) = self.encoders.iter().find(|(_, config)| config.model().is_some()) else {
+            return Ok(None);
+        };
+        let path = native::find(Library::OnnxRuntime, self.libraries.onnxruntime.as_deref())?;
+        let runtime = encoders::Runtime::load(Some(&path));
+        runtime.map(Some).map_err(|error| AppError::Encoder { name: name.clone(), error })
+    }
+
+    /// The first 16 hex digits of the SHA-256 over the configuration and the contents of every input, unless an id is
+    /// configured: the same input gives the same session, byte for byte.
+    fn session_id(&self, inputs: &[PathBuf]) -> Result<Arc<str>, AppError> {
+        if let Some(id) = &self.session.id {
+            return Ok(id.as_str().into());
+        }
+        let mut hash = Sha256::new();
+        hash.update(serde_json::to_vec(&self.identity()).unwrap_or_default());
+        for path in inputs {
+            let failed = |error| AppError::Io { what: path.display().to_string(), error };
+            let mut file = std::fs::File::open(path).map_err(failed)?;
+            let mut part = vec![0; 1 << 16];
+            loop {
+                match file.read(&mut part).map_err(failed)? {
+                    0 => break,
+                    count => hash.update(&part[..count]),
+                }
+            }
+        }
+        Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    }
+
+    /// What of the configuration decides the numbers: not where models and state lie on this machine.
+    fn identity(&self) -> serde_json::Value {
+        serde_json::json!({ "sources": self.sources, "events": self.events, "predictors": self.predictors,
+            "encoders": self.encoders.keys().collect::<Vec<_>>() })
+    }
+}
+
+impl EncoderConfig {
+    /// What its features are as an input of a predictor.
+    pub fn input_spec(&self, name: &str, spec: &encoders::EncoderSpec) -> InputSpec {
+        let hop = match self {
+            EncoderConfig::Window(window) => Some(window.hop),
+            EncoderConfig::Text(_) | EncoderConfig::Columns(_) => None,
+        };
+        InputSpec { name: name.into(), dims: spec.dims, hop, sha256: spec.sha256.to_string() }
+    }
+}

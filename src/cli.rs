@@ -1,0 +1,170 @@
+//! What was asked for on the command line? Raw values only; `commands` validates them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// neurod: live EEG and fMRI in, learned brain-region activity out.
+///
+/// Start with `neurod demo`, which needs nothing but itself. Then `neurod streams` shows what is on your network,
+/// `neurod check --config FILE` shows what a configuration would do, and `neurod run --config FILE` does it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "neurod",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to log: error, warn, info, debug, trace, or a filter such as `info,neurod::ridge=debug`
+    #[arg(long, global = true, value_name = "FILTER", env = "NEUROD_LOG")]
+    pub log: Option<String>,
+    /// Log as JSON, one object a line
+    #[arg(long, global = true)]
+    pub log_json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: read sources, learn, publish, until SIGTERM
+    Run(ConfigArgs),
+    /// Check a configuration without touching a device: what it resolves to, and the shape after every stage
+    Check(CheckArgs),
+    /// Learn from real recordings, then watch an eleventh person live
+    Demo(DemoArgs),
+    /// Play a recording: through a configuration's predictors, or as live LSL streams with --lsl
+    Replay(ReplayArgs),
+    /// List the LSL streams in sight
+    Streams(StreamsArgs),
+    /// Say what this machine lacks, and how to mend it
+    Doctor(DoctorArgs),
+    /// Measure this machine: filter, ridge, prediction
+    Bench(BenchArgs),
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// A TOML file; several are layered, the last one wins. NEUROD__SECTION__KEY=value in the environment wins over all
+    #[arg(long, short, required = true, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+}
+
+/// `neurod check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `neurod demo`
+///
+/// The data are real: 33 people feel heat and rate it, while fMRI of 122 brain regions is taken every 2 seconds. Each
+/// stimulus becomes a sentence, a text model turns it into 384 numbers, and ridge regression learns, volume by volume,
+/// what each region does next. Every prediction is scored before its volume is learned from.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How many people to play: learn from the first ten, score the others
+    #[arg(long, default_value = "11", value_name = "N|all")]
+    pub people: String,
+    /// How fast the people after the tenth are played: a factor of real time, or `max`
+    #[arg(long, default_value = "20", value_name = "N|max")]
+    pub speed: String,
+    /// Write the summary as JSON
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// Where the text model and the data are
+    #[arg(long, value_name = "DIR", env = "NEUROD_CACHE", default_value = ".cache")]
+    pub cache: PathBuf,
+    /// Where to serve the live view
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9464")]
+    pub listen: String,
+}
+
+/// `neurod replay`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub struct ReplayArgs {
+    /// A recording to play as a live LSL stream: .tsv/.csv table, .nii/.nii.gz, .edf, .bdf
+    #[arg(group = "what", value_name = "FILE", requires = "lsl")]
+    pub file: Option<PathBuf>,
+    /// A configuration whose sources are recordings: play it to the end and write the frames as JSON lines
+    #[arg(long, short, group = "what", value_name = "FILE", conflicts_with = "file")]
+    pub config: Vec<PathBuf>,
+    /// Send it out as LSL streams: NAME for the samples, NAME-events for the events
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "replay")]
+    pub lsl: Option<String>,
+    /// How fast: a factor of real time, or `max` (with --config only)
+    #[arg(long, value_name = "N|max")]
+    pub speed: Option<String>,
+    /// Events that belong to FILE: BIDS events.tsv
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub events: Option<PathBuf>,
+    /// Seconds between the rows of a table, or the volumes of a NIfTI file that does not say
+    #[arg(long, value_name = "SECONDS", requires = "file")]
+    pub tr: Option<f64>,
+    /// A label image, to make regions of a 4D NIfTI file
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub labels: Option<PathBuf>,
+    /// Where the frames go; `-` is standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub out: PathBuf,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `neurod streams`
+#[derive(Debug, Args)]
+pub struct StreamsArgs {
+    /// How long to look, in seconds
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    pub wait: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `neurod doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Look with the eyes of this configuration
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `neurod bench`
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which measurement
+    #[arg(long, value_enum)]
+    pub only: Option<Bench>,
+}
+
+/// What `neurod bench` can measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bench {
+    /// Four second-order sections over 64 channels × 32 samples
+    Iir,
+    /// One ridge update, 300 features × 1000 regions
+    Ridge,
+    /// One sample block through filter and predict, 64 channels, 400 regions
+    Predict,
+    /// The same hop with band power
+    BandPower,
+}

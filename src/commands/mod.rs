@@ -1,0 +1,52 @@
+//! What can be done from the command line? One file a command; each prints for people, or JSON for scripts.
+
+#![allow(clippy::print_stdout, reason = "commands talk to whoever typed them")]
+
+pub mod bench;
+pub mod check;
+pub mod demo;
+pub mod doctor;
+pub mod replay;
+pub mod run;
+pub mod score;
+pub mod streams;
+mod table;
+
+use anyhow::Error;
+
+use crate::acquisition::SourceError;
+use crate::app::AppError;
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::native::NativeError;
+
+/// Does what was asked for.
+///
+/// # Errors
+/// Why not; [`exit_of`] says what the process ends with.
+pub fn run(cli: Cli) -> Result<(), Error> {
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => Ok(check::run(&args)?),
+        Command::Demo(args) => demo::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Streams(args) => streams::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
+
+/// What the process ends with after this error.
+pub fn exit_of(error: &Error) -> Exit {
+    if let Some(app) = error.downcast_ref::<AppError>() {
+        app.exit()
+    } else if error.downcast_ref::<NativeError>().is_some() {
+        Exit::Unavailable
+    } else if let Some(source) = error.downcast_ref::<SourceError>() {
+        AppError::exit_of_source(source)
+    } else if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>() {
+        Exit::from_io(io)
+    } else {
+        Exit::Usage
+    }
+}
