@@ -1,0 +1,68 @@
+//! tools/fetch_assets.py: a complete cache needs no network, an altered file is named, a failed download says what to do
+//! and leaves nothing half done.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
+
+mod encoders_support;
+
+use std::path::Path;
+use std::process::Command;
+
+use encoders_support::{fetched, repository};
+
+/// Runs the script without a network (pip sees no index); its exit code and what it said.
+fn fetch(cache: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new("python3");
+    command.arg(repository("tools/fetch_assets.py")).arg("--cache").arg(cache).args(arguments);
+    command.env("PIP_NO_INDEX", "1").env_remove("PIP_FIND_LINKS");
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.code(), said)
+}
+
+/// A copy of the fetched model folder and of the libraries, as links.
+fn copy(cache: &Path) -> Option<()> {
+    for part in ["lib", "models/minilm"] {
+        let from = fetched(part)?;
+        std::fs::create_dir_all(cache.join(part)).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let (path, to) = (entry.as_ref().unwrap().path(), cache.join(part).join(entry.unwrap().file_name()));
+            match std::fs::read_link(&path) {
+                Ok(target) => std::os::unix::fs::symlink(target, to).unwrap(),
+                Err(_) => std::os::unix::fs::symlink(std::fs::canonicalize(path).unwrap(), to).unwrap(),
+            }
+        }
+    }
+    Some(())
+}
+
+#[test]
+fn a_complete_cache_needs_no_network_and_an_altered_file_is_named() {
+    let cache = tempfile::tempdir().unwrap();
+    if copy(cache.path()).is_none() {
+        return;
+    }
+    let arguments = ["--only", "models"];
+    assert_eq!(fetch(cache.path(), &arguments), (Some(0), "fetch: text model all-MiniLM-L6-v2: there\n".into()));
+    let check = ["--check", "--only", "models"];
+    assert_eq!(fetch(cache.path(), &check), (Some(0), "fetch: everything is there\n".into()));
+
+    let tokenizer = cache.path().join("models/minilm/tokenizer.json");
+    std::fs::remove_file(&tokenizer).unwrap();
+    std::fs::write(&tokenizer, "{}").unwrap();
+    let (code, said) = fetch(cache.path(), &check);
+    let named = format!("fetch: {} is not what tools/assets.lock pins\n", tokenizer.display());
+    assert_eq!((code, said), (Some(1), named + "fetch: run tools/fetch_assets.py to mend it\n"));
+}
+
+#[test]
+fn without_a_network_it_says_what_to_do_and_keeps_nothing_half_done() {
+    let cache = tempfile::tempdir().unwrap();
+    std::fs::create_dir(cache.path().join("part-of-a-killed-run")).unwrap();
+    let (code, said) = fetch(cache.path(), &["--only", "libs"]);
+    assert_eq!(code, Some(1), "{said}");
+    let problem =
+        "fetch: onnxruntime 1.32.0: the download failed; check network and proxy, then run this again to go on:";
+    assert!(said.contains(problem), "{said}");
+    let left: Vec<_> = std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["fetch.lock"]);
+}

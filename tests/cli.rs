@@ -1,0 +1,120 @@
+//! What the command line says, and what it ends with.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+fn neurod(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_neurod"));
+    command.args(args);
+    command
+}
+
+fn ends(mut command: Command, code: i32, said: &[&str]) -> Output {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    said.iter().for_each(|part| assert!(text.contains(part), "{part:?} is not in {text:?}"));
+    output
+}
+
+fn with_config(text: &str, arguments: &[&str], code: i32, said: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lab.toml");
+    fs::write(&path, text).unwrap();
+    let mut command = neurod(arguments);
+    command.arg("--config").arg(&path);
+    ends(command, code, said)
+}
+
+const SYNTHETIC: &str = "[sources.eeg]\ninput.synthetic = { channels = 4 }\n[sources.goal]\n\
+    input.synthetic = { channels = 2, rate = 10.0 }\n[predictors.regions]\nfeatures = [\"eeg\"]\ntargets = \"goal\"\n";
+
+#[test]
+fn every_configuration_in_the_repository_is_good() {
+    let mut seen = 0;
+    for entry in fs::read_dir("config").unwrap() {
+        let path = entry.unwrap().path();
+        // The demo's recordings have to be fetched first; tests/demo.rs plays them.
+        if path.ends_with("demo.toml") && !std::path::Path::new(".cache/data/heatpain").is_dir() {
+            continue;
+        }
+        let mut command = neurod(&["check", "--config"]);
+        command.arg(&path);
+        let output = ends(command, 0, &[]);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("the configuration is good"));
+        seen += 1;
+    }
+    assert!(seen >= 3);
+}
+
+#[test]
+fn a_mistake_in_a_configuration_is_placed_and_ends_with_78() {
+    let typo = SYNTHETIC.replace("channels = 4", "chanels = 4");
+    with_config(&typo, &["run"], 78, &["lab.toml:2:", "chanels", "channels"]);
+    let astray = SYNTHETIC.replace("targets = \"goal\"", "targets = \"gaol\"");
+    with_config(&astray, &["run"], 78, &["predictors.regions.targets", "gaol", "did you mean \"goal\"?"]);
+    let open = format!("{SYNTHETIC}[service]\nlisten = \"0.0.0.0:9464\"\n");
+    with_config(&open, &["run"], 78, &["0.0.0.0:9464", "reverse proxy"]);
+    let wide =
+        "[sources.eeg]\ninput.synthetic = { rate = 50.0 }\nsignal = [{ bandpass = { low = 1.0, high = 40.0 } }]\n";
+    with_config(wide, &["check"], 78, &["eeg", "bandpass"]);
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let mut command = neurod(&["check", "--config", "config/neurod.toml"]);
+    command.env("NEUROD__SERVICE__LISTN", "127.0.0.1:1");
+    ends(command, 78, &["NEUROD__SERVICE__LISTN", "listen"]);
+}
+
+#[test]
+fn what_is_missing_or_broken_has_its_own_exit_code() {
+    ends(neurod(&["run", "--colour"]), 64, &["--colour"]);
+    ends(neurod(&["check", "--config", "/nowhere/lab.toml"]), 78, &["/nowhere/lab.toml"]);
+    let missing = "[sources.scan]\ninput.replay = { files = [\"gone.tsv\"], tr = 2.0 }\n";
+    with_config(missing, &["replay"], 66, &["gone.tsv"]);
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("broken.tsv");
+    fs::write(&table, "a\tb\n1\t2\n3\tx\n").unwrap();
+    let broken = format!("[sources.scan]\ninput.replay = {{ files = [{table:?}], tr = 2.0 }}\n");
+    with_config(&broken, &["replay"], 65, &["broken.tsv", "line 3"]);
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_fix() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = format!("{SYNTHETIC}[service]\nlisten = \"{address}\"\n");
+    with_config(&config, &["run"], 69, &[&address.port().to_string(), "in use", "service.listen"]);
+}
+
+#[test]
+fn a_model_that_is_missing_is_refused_before_anything_starts() {
+    let config = format!(
+        "{SYNTHETIC}[events.words]\ninput.api = {{}}\n[encoders.text]\ntext = {{ model = \"/nowhere/minilm\", events = \"words\" }}\n"
+    );
+    let output = with_config(&config, &["run"], 65, &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("minilm") || said.contains("onnxruntime"), "{said}");
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in ["run", "check", "demo", "replay", "streams", "doctor", "bench"] {
+        let output = ends(neurod(&[command, "--help"]), 0, &[]);
+        assert!(String::from_utf8_lossy(&output.stdout).lines().count() > 5, "{command}");
+    }
+}
+
+#[test]
+fn what_scripts_read_is_json() {
+    let json =
+        |args: &[&str]| -> serde_json::Value { serde_json::from_slice(&ends(neurod(args), 0, &[]).stdout).unwrap() };
+    assert!(json(&["doctor", "--json"]).as_array().unwrap().len() >= 5);
+    let checked = json(&["check", "--config", "config/neurod.toml", "--json"]);
+    assert_eq!(checked["sources"]["eeg"][0]["channels"].as_array().unwrap().len(), 8);
+    assert!(json(&["bench", "--json", "--only", "predict"])[0]["p50_us"].as_f64().unwrap() > 0.0);
+}

@@ -1,0 +1,51 @@
+//! The real-time lane's part of the ridge allocates nothing after warm-up.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use neurod::ridge::{FeatureTimeline, Lags, Snapshot};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed to the system allocator unchanged; counting touches only a thread's own cell.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises about `layout` are passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: `at` came from `alloc` above, which is the system's.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static GLOBAL: Counting = Counting;
+
+#[test]
+fn features_rows_and_predictions_take_no_memory_while_running() {
+    let lags = [Lags::Fir(vec![0.5, 1.0, 2.0]), Lags::Hrf];
+    let mut line = FeatureTimeline::samples(20, lags[1].horizon(0.25));
+    let mut rows = [vec![0.0; 60], vec![0.0; 20]];
+    let snapshots = [Snapshot::new(60, 33), Snapshot::new(20, 33)];
+    let mut y = vec![0.0; 33];
+    let mut step = |i: usize| {
+        let t = i as f64 * 0.25;
+        line.push(t - 0.25, t, &[i as f64; 20]);
+        for ((lags, row), snapshot) in lags.iter().zip(&mut rows).zip(&snapshots) {
+            lags.row(&line, t - 0.25, 0.25, row);
+            assert!(snapshot.predict(row, &mut y));
+        }
+    };
+    (0..400).for_each(&mut step);
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(vec![1u8; 100]));
+    assert_eq!(ALLOCATIONS.get(), before + 1, "the counter counts");
+    (400..2000).for_each(&mut step);
+    assert_eq!(ALLOCATIONS.get(), before + 1);
+}
