@@ -231,7 +231,6 @@ fn live(settings: &mut Settings, speed: f64, listen: &str) -> anyhow::Result<(Sc
     }
     settings.session.realtime_priority = 0;
     settings.service.listen = listen.to_owned();
-    let plan = settings.plan()?;
     let volumes: u64 = 591;
     let session = settings.live_session()?;
     let metrics = Metrics::new(session.id())?;
@@ -251,8 +250,7 @@ fn live(settings: &mut Settings, speed: f64, listen: &str) -> anyhow::Result<(Sc
     }
     service.mark_ready();
     println!("person {} now, live at {speed}×. Watch: http://{}/", TEACHERS + 1, service.local_addr());
-    let names = plan.predictors.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
-    let board = table::Board::new(names.first().map_or("regions", String::as_str));
+    let board = table::Board::new("regions");
     while !live.lanes.finished() && live.status.failure().is_none() {
         std::thread::sleep(Duration::from_millis(250));
         let names = tap.names.lock().unwrap_or_else(PoisonError::into_inner).clone();

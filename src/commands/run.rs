@@ -48,7 +48,6 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
             tracing::info!("ready");
         }
         watchdog.feed(live.status.beats());
-        metrics.set_ready(ready && live.status.not_ready().is_empty());
         if signals.reload.swap(false, Ordering::Relaxed) {
             systemd::reloading();
             reload::reload(&mut settings, &args.config, &live);
