@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::volume::VolumeCount;
 use super::{ABSURD, FmriError};
 use crate::frame::{Block, BlockSpec, Channel, PrepareError, Quality, Stage, Unit};
 
@@ -46,8 +47,8 @@ impl Default for DetrendConfig {
 pub struct Detrend {
     config: DetrendConfig,
     regions: Vec<Region>,
-    /// Volumes of this run.
-    volume: u64,
+    /// Numbers the volumes of this run.
+    volumes: VolumeCount,
 }
 
 /// The sums of one region over the run.
@@ -82,7 +83,7 @@ impl Detrend {
         if !(config.slope_penalty > 0.0 && config.slope_penalty.is_finite()) {
             return wrong("detrend.slope_penalty", format!("{} is not above 0", config.slope_penalty));
         }
-        Ok(Self { config: config.clone(), regions: Vec::new(), volume: 0 })
+        Ok(Self { config: config.clone(), regions: Vec::new(), volumes: VolumeCount::default() })
     }
 }
 
@@ -116,7 +117,7 @@ impl Stage for Detrend {
             return Err(PrepareError::new(self.name(), "no regions come in (check the step before)"));
         }
         self.regions = vec![Region::default(); input.channels.len()];
-        self.volume = 0;
+        self.volumes = VolumeCount::every(input.period());
         let z = self.config.unit == Unit::ZScore;
         let unit = |c: &Channel| if z { Unit::ZScore } else { c.unit };
         let channels: Vec<_> =
@@ -131,7 +132,7 @@ impl Stage for Detrend {
         let width = self.regions.len().max(1);
         let (mut warming, mut missing) = (false, false);
         for index in 0..input.len() {
-            let x = self.volume as f64 / SLOPE_VOLUMES;
+            let x = self.volumes.number(input, index) as f64 / SLOPE_VOLUMES;
             for (r, (region, y)) in self.regions.iter_mut().zip(input.sample(index)).enumerate() {
                 let mut value = 0.0;
                 if y.is_finite() && y.abs() <= ABSURD && !input.bad.contains(r) {
@@ -152,7 +153,6 @@ impl Stage for Detrend {
                 }
                 output.data_mut()[index * width + r] = value;
             }
-            self.volume += 1;
         }
         if warming {
             output.quality |= Quality::WARMING_UP;
@@ -164,8 +164,11 @@ impl Stage for Detrend {
 
     fn reset(&mut self) {
         self.regions.fill(Region::default());
-        self.volume = 0;
+        self.volumes.restart();
     }
+
+    /// The trend is the run's: volumes that are missing do not end it.
+    fn gap(&mut self) {}
 
     fn new_run(&mut self) {
         self.reset();

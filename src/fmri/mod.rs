@@ -23,6 +23,7 @@ mod atlas;
 mod detrend;
 mod parcellate;
 mod percent;
+mod volume;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::volume::VolumeCount;
 use super::{ABSURD, FmriError};
 use crate::frame::{Block, BlockSpec, Channel, PrepareError, Quality, Stage, Unit};
 
@@ -85,7 +86,7 @@ pub struct Percent {
     to: u64,
     /// Sum and count over the baseline, per region.
     sums: Vec<(f64, u64)>,
-    volume: u64,
+    volumes: VolumeCount,
 }
 
 impl Percent {
@@ -103,7 +104,7 @@ impl Percent {
                 "the baseline is empty (start from 0 s or later, end after that, or take \"first 1\" or more)";
             return Err(FmriError::Setting { key: "percent.baseline", problem: problem.into() });
         }
-        Ok(Self { baseline: config.baseline, from: 0, to: 0, sums: Vec::new(), volume: 0 })
+        Ok(Self { baseline: config.baseline, from: 0, to: 0, sums: Vec::new(), volumes: VolumeCount::default() })
     }
 }
 
@@ -130,7 +131,7 @@ impl Stage for Percent {
             return Err(PrepareError::new(self.name(), problem));
         }
         self.sums = vec![(0.0, 0); input.channels.len()];
-        self.volume = 0;
+        self.volumes = VolumeCount::every(input.period());
         let channels: Vec<_> = input
             .channels
             .iter()
@@ -145,8 +146,9 @@ impl Stage for Percent {
         let width = self.sums.len().max(1);
         let (mut warming, mut missing) = (false, false);
         for index in 0..input.len() {
-            let within = (self.from..self.to).contains(&self.volume);
-            let known = self.volume >= self.to;
+            let volume = self.volumes.number(input, index);
+            let within = (self.from..self.to).contains(&volume);
+            let known = volume >= self.to;
             warming |= !known;
             for (r, (sum, count)) in self.sums.iter_mut().enumerate() {
                 let y = input.sample(index).get(r).copied().unwrap_or(f64::NAN);
@@ -167,7 +169,6 @@ impl Stage for Percent {
                     *out = value;
                 }
             }
-            self.volume += 1;
         }
         if warming {
             output.quality |= Quality::WARMING_UP;
@@ -179,8 +180,11 @@ impl Stage for Percent {
 
     fn reset(&mut self) {
         self.sums.fill((0.0, 0));
-        self.volume = 0;
+        self.volumes.restart();
     }
+
+    /// The baseline is the run's: volumes that are missing do not end it.
+    fn gap(&mut self) {}
 
     fn new_run(&mut self) {
         self.reset();

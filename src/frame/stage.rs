@@ -19,8 +19,14 @@ pub trait Stage: Send {
     /// complete yet). However a stream is cut into blocks, the samples that come out are the same.
     fn process(&mut self, input: &Block, output: &mut Block);
 
-    /// Forgets every sample seen, as if just prepared. Called after a gap.
+    /// Forgets every sample seen, as if just prepared.
     fn reset(&mut self);
+
+    /// Samples are missing before the next block. Most steps cannot carry their state over the hole and begin anew;
+    /// those whose state belongs to the run keep it.
+    fn gap(&mut self) {
+        self.reset();
+    }
 
     /// A new run begins: detrending and warm-up start anew. Most steps carry on, as a filter does.
     fn new_run(&mut self) {}

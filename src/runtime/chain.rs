@@ -13,8 +13,8 @@ struct Link {
 /// A source's stages. Validated as a whole before the first sample: each stage is prepared for what the one before it
 /// puts out.
 ///
-/// **Invariants.** [`process`](Chain::process) allocates nothing. A block flagged [`Quality::GAP`] resets every stage
-/// first, a new run tells every stage; so no stage has to watch for either.
+/// **Invariants.** [`process`](Chain::process) allocates nothing. Every stage is told of a gap before
+/// the block that is flagged [`Quality::GAP`], and of a new run; so no stage has to watch for either.
 pub struct Chain {
     links: Vec<Link>,
     specs: Vec<BlockSpec>,
@@ -65,8 +65,9 @@ impl Chain {
         let mut current = input;
         for link in &mut self.links {
             if gap {
-                link.stage.reset();
-            } else if new_run {
+                link.stage.gap();
+            }
+            if new_run {
                 link.stage.new_run();
             }
             match &link.duration {
