@@ -131,12 +131,15 @@ impl FeatureTimeline {
         let b = if b > a { b } else { a + 1e-6 };
         let width = b - a;
         out.fill(0.0);
+        let mut weights = 0.0;
         let covered = self.cover(a, b, |piece, overlap| {
             let weight = overlap / width;
+            weights += weight;
             out.iter_mut().zip(&piece.values).for_each(|(out, v)| *out += weight * v);
         }) / width;
-        if self.absence == Absence::Missing && covered > 0.0 && covered < 1.0 {
-            out.iter_mut().for_each(|v| *v /= covered);
+        // Samples may overlap where a clock was corrected: the mean is over what was measured, not over the time.
+        if self.absence == Absence::Missing && weights > 0.0 && weights != 1.0 {
+            out.iter_mut().for_each(|v| *v /= weights);
         }
         covered.min(1.0)
     }
@@ -202,6 +205,8 @@ mod tests {
         gap.push(0.0, 1.0, &[3.0]);
         assert_eq!((gap.mean(0.0, 2.0, &mut out), out), (0.5, [3.0]));
         assert_eq!((gap.mean(5.0, 6.0, &mut out), out), (0.0, [0.0]));
+        gap.push(0.5, 1.5, &[6.0]);
+        assert_eq!((gap.mean(0.0, 1.5, &mut out), out), (1.0, [4.5]), "overlapping samples do not add");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::lane_source::InstantDecoder;
 use super::lanes::LaneContext;
 use super::metrics::PredictorMetrics;
+use super::predictor::LEAST_KNOWN;
+use super::recent::RecentMean;
 use crate::frame::{Block, BlockSpec, Clock, FrameKind, Instant, ModelStamp, Quality, Regions};
 use crate::publish::{FramePort, Outlet, RowStamp};
 use crate::ridge::Snapshot;
@@ -20,6 +22,10 @@ pub struct Weights {
     pub model: ModelStamp,
     /// Prequential R per region at that time.
     pub skill: Vec<f32>,
+    /// Seconds of samples that a row was the mean of when the weights were learned.
+    pub period: f64,
+    /// How long after the stamp that a frame is given, in seconds, the samples end that it was predicted from.
+    pub after_stamp: f64,
     /// Set when somebody learns: values predicted before the first update are flagged.
     pub warming_up: bool,
 }
@@ -31,6 +37,8 @@ pub struct Row {
     pub seq: u64,
     /// The run.
     pub run: u32,
+    /// The time the values speak of.
+    pub target: Instant,
     /// When the newest sample was measured.
     pub measured_at: Instant,
     /// When it arrived.
@@ -56,6 +64,7 @@ pub struct Decoder {
     clock: Arc<dyn Clock>,
     metrics: PredictorMetrics,
     values: Vec<f32>,
+    recent: Option<RecentMean>,
     period: f64,
     rate: f64,
     seq: u64,
@@ -77,6 +86,7 @@ impl Decoder {
             clock: Arc::clone(context.session.clock()),
             metrics: instant.metrics,
             values: Vec::new(),
+            recent: None,
             period: spec.period(),
             rate: spec.rate,
             seq: 0,
@@ -94,6 +104,8 @@ impl Decoder {
         if self.values.len() != weights.regions.names.len() {
             self.values = vec![0.0; weights.regions.names.len()];
         }
+        let width = self.row.len();
+        self.recent.get_or_insert_with(|| RecentMean::new(width, weights.period, self.period));
         if self.outlet.is_none() {
             self.outlet = context.outlets.open(&self.name, FrameKind::Decoded, &weights.regions, self.rate);
         }
@@ -105,13 +117,15 @@ impl Decoder {
     /// Predicts every sample of `block`, pushes it out, and, if anybody listens, sends it on its way to becoming a frame.
     pub fn process(&mut self, block: &Block) {
         for i in 0..block.len() {
-            let Some(weights) = &self.weights else { return };
-            let warming_up = if weights.warming_up { Quality::WARMING_UP } else { Quality::GOOD };
-            for (c, (x, v)) in self.row.iter_mut().zip(block.sample(i)).enumerate() {
-                *x = if block.bad.contains(c) { f64::NAN } else { *v };
+            let (Some(weights), Some(recent)) = (&self.weights, &mut self.recent) else { return };
+            if self.last.is_some_and(|(run, _)| run != block.run) {
+                recent.clear();
             }
+            let at = block.time_of(i, self.period);
+            let known = recent.push(block, i, at, &mut self.row) >= LEAST_KNOWN;
+            let warming_up = if weights.warming_up || !known { Quality::WARMING_UP } else { Quality::GOOD };
             weights.snapshot.predict(&self.row, &mut self.values);
-            self.send(block.run, block.time_of(i, self.period), block.arrived_at, block.quality | warming_up);
+            self.send(block.run, at, block.arrived_at, block.quality | warming_up);
         }
     }
 
@@ -124,14 +138,16 @@ impl Decoder {
 
     fn send(&mut self, run: u32, measured_at: Instant, arrived_at: Instant, quality: Quality) {
         let Some(weights) = &self.weights else { return };
+        let target = measured_at - weights.after_stamp;
         if let Some(outlet) = &mut self.outlet {
-            outlet.values(&self.values, RowStamp { t_target: measured_at, quality, t_measured: measured_at });
+            outlet.values(&self.values, RowStamp { t_target: target, quality, t_measured: measured_at });
         }
         self.metrics.decoded((self.clock.now() - arrived_at) / self.clock.speed());
         if self.port.wanted() {
             self.rows.send(|row| {
                 row.seq = self.seq;
                 row.run = run;
+                row.target = target;
                 row.measured_at = measured_at;
                 row.arrived_at = arrived_at;
                 row.quality = quality;

@@ -329,14 +329,15 @@ impl LearnLane {
         predictor: Option<&str>,
         at_work: &mut [Option<AtWork>],
     ) -> Result<Vec<String>, String> {
+        let meant = |name: &str| predictor.is_none_or(|wanted| wanted == name);
+        // All or none: a command that is refused has changed nothing.
+        let mut all = self.plan.predictors.iter().zip(at_work.iter());
+        if let Some((plan, _)) = all.find(|(plan, work)| meant(&plan.name) && work.is_none()) {
+            return Err(format!("predictor \"{}\" is not ready yet; see /readyz", plan.name));
+        }
         let mut done = Vec::new();
         for (plan, work) in self.plan.predictors.iter().zip(at_work.iter_mut()) {
-            if predictor.is_some_and(|name| name != plan.name) {
-                continue;
-            }
-            let Some(work) = work else {
-                return Err(format!("predictor \"{}\" is not ready yet; see /readyz", plan.name));
-            };
+            let (true, Some(work)) = (meant(&plan.name), work) else { continue };
             match command {
                 LearnCommand::Learn => work.predictor.learner_mut().learn(),
                 LearnCommand::Freeze => work.predictor.learner_mut().freeze(),
@@ -455,6 +456,8 @@ fn offer_weights(predictor: &Predictor, giver: &mut Option<SwapGiver<Weights>>) 
             model: predictor.model().clone(),
             skill: vec![0.0; learner.targets()],
             warming_up: true,
+            period: predictor.period(),
+            after_stamp: predictor.after_stamp(),
         })
     });
     learner.snapshot_into(&mut weights.snapshot);

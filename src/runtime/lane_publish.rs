@@ -37,7 +37,7 @@ impl PublishLane {
                         kind: FrameKind::Decoded,
                         seq: row.seq,
                         run: row.run,
-                        t_target: row.measured_at,
+                        t_target: row.target,
                         t_measured: row.measured_at,
                         t_arrived: row.arrived_at,
                         regions,

@@ -15,6 +15,7 @@ pub mod metrics;
 mod plan;
 mod predictor;
 pub mod priority;
+mod recent;
 pub mod replay;
 pub mod session;
 

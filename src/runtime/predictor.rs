@@ -82,13 +82,17 @@ pub struct InputSpec {
 struct Input {
     spec: InputSpec,
     timeline: FeatureTimeline,
-    flagged: VecDeque<(Instant, Quality)>,
+    /// What was wrong, from when until when.
+    flagged: VecDeque<(Instant, Instant, Quality)>,
     /// Until when features are known, in seconds.
     newest: f64,
 }
 
 /// A row of sampled features is learned from only if at least this part of the time it looks at was measured.
-const LEAST_KNOWN: f64 = 0.5;
+pub(super) const LEAST_KNOWN: f64 = 0.5;
+
+/// A volume that comes this part of a TR from where it was expected is the one that was foretold: scanners jitter.
+const SAME_VOLUME: f64 = 0.1;
 
 /// A predictor at work. Knows nothing of threads: live lanes and replay drive the same one.
 ///
@@ -110,12 +114,11 @@ pub struct Predictor {
     sequence: [u64; 2],
     /// The newest thing that went in, features or a volume learned from: when it was measured, when it arrived.
     newest: Option<(Instant, Instant)>,
-    /// The row and prediction of the volume to come, already published.
+    /// The volume to come whose prediction is published, as long as nothing new was told of what it looks at.
     ahead: Option<Instant>,
     row: Vec<f64>,
     /// Whether enough of the time that the row looks at was measured.
     known: bool,
-    ahead_row: Vec<f64>,
     prediction: Vec<f64>,
     target: Vec<f64>,
 }
@@ -168,7 +171,6 @@ impl Predictor {
             ahead: None,
             row: vec![0.0; width],
             known: true,
-            ahead_row: vec![0.0; width],
             prediction: vec![0.0; regions.names.len()],
             target: vec![0.0; regions.names.len()],
             regions,
@@ -193,12 +195,22 @@ impl Predictor {
         let Some(input) = self.inputs.get_mut(input) else { return };
         input.timeline.push(features.start.seconds(), features.end.seconds(), &features.values);
         input.newest = features.end.seconds();
-        self.newest = Some((features.measured_at, features.arrived_at));
-        input.flagged.retain(|(end, _)| features.end - *end < horizon);
+        input.flagged.retain(|(_, end, _)| features.end - *end < horizon);
         match input.flagged.back_mut() {
-            Some((end, quality)) if *quality == features.quality => *end = features.end,
+            Some((_, end, quality)) if *quality == features.quality && features.start <= *end => *end = features.end,
             _ if features.quality == Quality::GOOD => {}
-            _ => input.flagged.push_back((features.end, features.quality)),
+            _ => input.flagged.push_back((features.start, features.end, features.quality)),
+        }
+        if self.ahead.is_some_and(|t| features.start.seconds() < self.lags.looks_until(t.seconds(), self.period)) {
+            self.ahead = None;
+        }
+        self.went_in(features.measured_at, features.arrived_at);
+    }
+
+    /// Notes what is newest of all that went in.
+    fn went_in(&mut self, measured_at: Instant, arrived_at: Instant) {
+        if self.newest.is_none_or(|(newest, _)| measured_at >= newest) {
+            self.newest = Some((measured_at, arrived_at));
         }
     }
 
@@ -212,7 +224,7 @@ impl Predictor {
         self.enter_run(block.run, at);
         let quality = self.predict(at);
         if self.kind == FrameKind::Encoded {
-            let foretold = self.ahead.is_some_and(|t| (t - at).abs() < 1e-6) && self.ahead_row == self.row;
+            let foretold = self.ahead.is_some_and(|t| (t - at).abs() < SAME_VOLUME * self.period);
             if !foretold {
                 emit(self.publish(self.kind, at, quality));
             }
@@ -220,7 +232,7 @@ impl Predictor {
         for (c, (target, value)) in self.target.iter_mut().zip(block.sample(sample)).enumerate() {
             *target = if block.bad.contains(c) { f64::NAN } else { *value };
         }
-        self.newest = Some((block.measured_at, block.arrived_at));
+        self.went_in(block.measured_at, block.arrived_at);
         emit(self.publish(FrameKind::Residual, at, quality | block.quality));
         if !self.known {
             // What was not measured must not be learned as zero: the learner refuses such a row, and counts it.
@@ -234,7 +246,6 @@ impl Predictor {
         if self.kind == FrameKind::Encoded && self.shortest_lag() >= self.period - 1e-9 {
             let next = at + self.period;
             let quality = self.predict(next);
-            self.ahead_row.copy_from_slice(&self.row);
             self.ahead = Some(next);
             emit(self.publish(self.kind, next, quality));
         }
@@ -295,6 +306,11 @@ impl Predictor {
         self.period
     }
 
+    /// How long after a volume's stamp, in seconds, what is acquired with it ends.
+    pub fn after_stamp(&self) -> f64 {
+        (1.0 - self.volume_time.fraction()) * self.period
+    }
+
     /// `encoded` or `decoded`.
     pub fn kind(&self) -> FrameKind {
         self.kind
@@ -323,9 +339,11 @@ impl Predictor {
         self.period - self.lags.looks_until(0.0, self.period)
     }
 
-    /// Fills row and prediction for the volume at `at`; the flags of what went in.
+    /// Fills row and prediction for the volume that begins at `at`; the flags of what went in.
     fn predict(&mut self, at: Instant) -> Quality {
         let mut quality = Quality::GOOD;
+        let until = self.lags.looks_until(at.seconds(), self.period);
+        let from = at.seconds() + self.period - self.lags.horizon(self.period);
         let (mut rest, mut coverage) = (self.row.as_mut_slice(), 1.0);
         for input in &self.inputs {
             let (part, after) = rest.split_at_mut(self.lags.columns(input.spec.dims));
@@ -334,7 +352,8 @@ impl Predictor {
             if input.spec.hop.is_some() {
                 coverage = f64::min(coverage, covered);
             }
-            quality = input.flagged.iter().fold(quality, |q, (_, flags)| q | *flags);
+            let met = input.flagged.iter().filter(|(start, end, _)| start.seconds() <= until && end.seconds() > from);
+            quality = met.fold(quality, |q, (_, _, flags)| q | *flags);
         }
         self.known = coverage >= LEAST_KNOWN;
         if !self.known {
@@ -361,7 +380,8 @@ impl Predictor {
             kind,
             seq: *sequence - 1,
             run: self.run.unwrap_or(0),
-            t_target: at,
+            // The stamp that the source gives the volume beginning at `at`.
+            t_target: at + self.volume_time.fraction() * self.period,
             t_measured: newest.0,
             t_arrived: newest.1,
             regions: &self.regions,

@@ -86,7 +86,7 @@ impl Timeline {
         self.misordered = 0;
         self.last = Some(stamp);
         self.scatter *= self.fade;
-        if late >= LONG_HOLE {
+        if late >= LONG_HOLE.max(0.75 * self.period) {
             self.resume_at(stamp);
             return if stamp > now + FUTURE { Verdict::Jump } else { Verdict::Gap };
         }
