@@ -25,7 +25,7 @@ use lsl::{ChannelFormat, ExPushable, Pullable, StreamInfo, StreamInlet, StreamOu
 use neurod::frame::{Channel, MonotonicClock, Quality, Regions, Unit};
 use neurod::ridge::LagsConfig;
 use neurod::runtime::session::Session;
-use neurod::runtime::{InputSpec, Predictor, PredictorConfig};
+use neurod::runtime::{InputSpec, Predictor, PredictorConfig, VolumeTime};
 use neurod::signal::design::{Band, butterworth};
 use serde_json::json;
 
@@ -114,12 +114,12 @@ fn prepare(folder: &Path) {
         features: vec!["eeg".into()],
         targets: None,
         lags: LagsConfig::Fir(vec![0.0]),
-        volume_time: Default::default(),
+        volume_time: VolumeTime::End,
         ridge: Default::default(),
         learn: false,
     };
     let session = Session::new("bench", Arc::new(MonotonicClock));
-    let mut predictor = Predictor::new("regions", &config, session, regions, 1.0, vec![input]).unwrap();
+    let mut predictor = Predictor::new("regions", &config, session, regions, 1.0 / RATE as f64, vec![input]).unwrap();
     let mut seed = 11u64;
     let mut noise = |n: usize| -> Vec<f64> {
         let mut draw = || {
@@ -184,7 +184,7 @@ fn one(folder: &Path, contender: &str, round: usize, seconds: usize) -> Run {
                 "[session]\nstate_dir = {:?}\nrealtime_priority = {priority}\n[service]\nlisten = \"127.0.0.1:0\"\n\
                  [sources.eeg]\ninput.lsl = {{ name = {source_name:?} }}\n\
                  signal = [{{ bandpass = {{ low = 1.0, high = 40.0, order = 4 }} }}, {{ delays = {{ taps = {TAPS} }} }}]\n\
-                 [predictors.regions]\nfeatures = [\"eeg\"]\nlearn = false\n[sinks.lsl]\nprefix = {out_name:?}\n",
+                 [predictors.regions]\nfeatures = [\"eeg\"]\nlearn = false\nvolume_time = \"end\"\n[sinks.lsl]\nprefix = {out_name:?}\n",
                 folder.join("state")
             );
             let path = folder.join(format!("{tag}.toml"));
