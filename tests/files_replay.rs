@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use neurod::acquisition::file::{Paced, Recorded, ReplayConfig, SentenceRule};
+use neurod::acquisition::file::{Paced, Recorded, ReplayConfig, SentenceRule, side_by_side};
 use neurod::acquisition::synthetic::SyntheticConfig;
 use neurod::acquisition::{EventSource, Pull, Source};
 use neurod::fmri::FmriConfig;
-use neurod::frame::{Block, Clock, Instant, ScaledClock, VirtualClock};
+use neurod::frame::{Block, Clock, Instant, Quality, ScaledClock, VirtualClock};
 use recordings::{blocks, events, golden, open, refusal};
 
 const EDF: &str = "files = [\"eeg.edf\", \"eeg.edf\"]\ndrop_columns = [\"Battery\"]\ngap_between_runs = 3.0\n";
@@ -41,6 +41,28 @@ fn two_passes_give_the_same_blocks_and_peek_says_when_each_arrives() {
         assert_eq!(first, second.iter().map(|b| format!("{b:?}")).collect::<Vec<_>>());
         assert!(second.iter().enumerate().all(|(i, b)| b.seq == i as u64));
     }
+}
+
+#[test]
+fn what_was_recorded_together_stays_together_run_by_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, rows) in [("a0.tsv", 30), ("a1.tsv", 30), ("b0.tsv", 41), ("b1.tsv", 40), ("b2.tsv", 40)] {
+        std::fs::write(folder.path().join(name), "1\t2\n".repeat(rows)).expect("a table");
+    }
+    let mut one = open(folder.path(), "files = [\"a0.tsv\", \"a1.tsv\"]\ntr = 2.0").expect("one");
+    let mut other = open(folder.path(), "files = [\"b0.tsv\", \"b1.tsv\", \"b2.tsv\"]\nrate = 1.0").expect("another");
+    side_by_side([&mut one, &mut other]);
+    let starts = |all: Vec<Block>| -> Vec<(u32, f64)> {
+        let mut all: Vec<_> =
+            all.iter().map(|b| (b.run, b.time_of(0, if b.channels() == 2 { 0.0 } else { 1.0 }))).collect();
+        all.dedup_by_key(|(run, _)| *run);
+        all.into_iter().map(|(run, at)| (run, at.seconds())).collect()
+    };
+    // One's first run ends after 60 s, the other's after 41.
+    assert_eq!(starts(blocks(&mut one.samples)), [(0, 0.0), (1, 70.0)]);
+    assert_eq!(other.timetable.runs.iter().map(|r| r.start.seconds()).collect::<Vec<_>>(), [0.0, 70.0, 140.0]);
+    let other = blocks(&mut other.samples);
+    assert_eq!(other.iter().filter(|b| b.quality == Quality::GAP).map(|b| b.run).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
@@ -236,7 +258,9 @@ fn every_run_of_the_demo_data_is_read() {
     let all = blocks(&mut recording.samples);
     assert_eq!(all.len() as u64, recording.timetable.samples());
     assert_eq!(all.len(), 32 * 209 + 66 * 191);
-    assert!(all.iter().all(|b| b.bad.is_empty() && b.quality == neurod::frame::Quality::GOOD));
+    let begins = |i: usize| i > 0 && all[i].run != all[i - 1].run;
+    let expected = |i: usize| if begins(i) { Quality::GAP } else { Quality::GOOD };
+    assert!(all.iter().enumerate().all(|(i, b)| b.bad.is_empty() && b.quality == expected(i)));
     let heard = events(recording.events.as_mut().expect("events"));
     let mut texts: Vec<_> = heard.iter().map(|e| e.text.clone().expect("a sentence")).collect();
     texts.sort();

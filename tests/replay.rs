@@ -85,6 +85,31 @@ fn the_same_input_gives_the_same_bytes_wherever_it_lies() {
 }
 
 #[test]
+fn a_marker_begins_a_run_as_it_does_live() {
+    let folder = tempfile::tempdir().unwrap();
+    recording(folder.path(), [60, 60], true);
+    let (_, before) = replay(folder.path());
+    let path = folder.path().join("run1_events.tsv");
+    let events = fs::read_to_string(&path).unwrap();
+    fs::write(&path, events + "61\t0\tstart\tn/a\n").unwrap();
+    let config = fs::read_to_string(folder.path().join("replay.toml")).unwrap();
+    let config =
+        config.replace("input.recording = \"scanner\"", "input.recording = \"scanner\"\nrun_marker = \"start\"");
+    fs::write(folder.path().join("replay.toml"), config).unwrap();
+    let (_, after) = replay(folder.path());
+    let runs =
+        |all: &[Value]| -> Vec<u64> { frames(all, "measured").iter().map(|f| f["run"].as_u64().unwrap()).collect() };
+    assert_eq!(runs(&before), [vec![0; 60], vec![1; 60]].concat());
+    // The volume that begins at 60 s was measured before the marker at 61 s.
+    assert_eq!(runs(&after), [vec![0; 60], vec![1; 31], vec![2; 29]].concat());
+    let flagged = |all: &[Value], i: usize| {
+        let quality = frames(all, "measured")[i]["quality"].as_array().unwrap().clone();
+        quality.iter().any(|q| q == "WARMING_UP")
+    };
+    assert!(flagged(&after, 91) && !flagged(&before, 91), "detrending begins anew with the run");
+}
+
+#[test]
 fn cutting_the_input_short_changes_no_earlier_frame() {
     let folder = tempfile::tempdir().unwrap();
     recording(folder.path(), [60, 60], true);

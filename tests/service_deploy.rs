@@ -71,8 +71,9 @@ fn the_unit_is_one_and_leaves_lsl_and_real_time_their_way() {
 #[test]
 fn the_rules_are_rules_about_metrics_that_there_are() {
     let metrics = Metrics::new("test").unwrap();
-    let source = metrics.source("eeg", Arc::default());
-    source.dropped(1);
+    let clock = Arc::new(MonotonicClock) as Arc<dyn Clock>;
+    let source = metrics.source("eeg", Arc::default(), &clock);
+    source.dropped();
     let predictor = metrics.predictor("regions");
     predictor.frame(&service::frame("regions", FrameKind::Decoded, 0, 1), 1.0);
     metrics.encoder("sentence");

@@ -52,10 +52,10 @@ fn readiness_fails_closed() {
 #[test]
 fn health_follows_the_heartbeat() {
     let running = start("");
-    assert_eq!(running.get("/healthz").0, 200, "no lane, nothing to be ill");
-    running.daemon.lanes.store(true, Ordering::Relaxed);
+    assert_eq!(running.get("/healthz").0, 200);
+    running.daemon.hangs.store(true, Ordering::Relaxed);
     running.until("/healthz", |status, body| status == 503 && body.contains("stood still"));
-    running.daemon.beats.store(1, Ordering::Relaxed);
+    running.daemon.hangs.store(false, Ordering::Relaxed);
     running.until("/healthz", |status, _| status == 200);
 }
 
@@ -166,7 +166,9 @@ fn status_regions_and_the_page_are_there() {
 fn metrics_pass_promtool() {
     let running = start("");
     let stats = std::sync::Arc::new(neurod::acquisition::SourceStats::default());
-    let source = running.metrics.source("eeg", stats);
+    stats.set_newest(neurod::frame::Instant::from_seconds(1.0));
+    let clock = std::sync::Arc::new(neurod::frame::MonotonicClock) as std::sync::Arc<dyn neurod::frame::Clock>;
+    let source = running.metrics.source("eeg", stats, &clock);
     source.stage("bandpass").observe(1e-5);
     source.realtime(true);
     let predictor = running.metrics.predictor("regions");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::frame::{Block, BlockSpec, Event};
+use crate::frame::{Block, BlockSpec, Event, Instant};
 
 /// What one call of [`Source::pull`] brought.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,6 +110,9 @@ pub struct SourceStats {
     pub up: AtomicBool,
     /// Gauge: seconds to add to the device's clock for ours, as `f64::to_bits`.
     pub clock_offset_bits: AtomicU64,
+    /// Gauge: when the newest sample was measured, in seconds of the session's clock, as `f64::to_bits`; 0 before the
+    /// first.
+    pub newest_bits: AtomicU64,
 }
 
 impl SourceStats {
@@ -126,5 +129,16 @@ impl SourceStats {
     /// The clock offset last noted, in seconds.
     pub fn clock_offset(&self) -> f64 {
         f64::from_bits(self.clock_offset_bits.load(Ordering::Relaxed))
+    }
+
+    /// Notes when the newest sample was measured.
+    pub fn set_newest(&self, at: Instant) {
+        self.newest_bits.store(at.seconds().to_bits(), Ordering::Relaxed);
+    }
+
+    /// When the newest sample was measured; `None` before the first.
+    pub fn newest(&self) -> Option<Instant> {
+        let bits = self.newest_bits.load(Ordering::Relaxed);
+        (bits != 0).then(|| Instant::from_seconds(f64::from_bits(bits)))
     }
 }

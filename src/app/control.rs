@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::acquisition::SourceStats;
 use crate::frame::Event;
 use crate::runtime::lane_infer::{InferInbox, InferMessage};
 use crate::runtime::lane_learn::{Inbox, LearnCommand};
@@ -16,13 +17,23 @@ use crate::service::{Command, Control, Health};
 pub struct Controls {
     session: Session,
     learn: Arc<Inbox>,
-    /// The encoders that listen to each event source.
-    events: BTreeMap<String, Vec<Arc<InferInbox>>>,
+    events: BTreeMap<String, Door>,
+}
+
+/// Where the events of one event source go.
+#[derive(Clone)]
+pub struct Door {
+    /// The encoders that listen.
+    pub encoders: Vec<Arc<InferInbox>>,
+    /// An event of this label begins a new run.
+    pub run_marker: Option<String>,
+    /// What it counts.
+    pub stats: Arc<SourceStats>,
 }
 
 impl Controls {
-    /// Controls of these lanes.
-    pub fn new(session: Session, learn: Arc<Inbox>, events: BTreeMap<String, Vec<Arc<InferInbox>>>) -> Self {
+    /// Controls of these lanes; `events` are the event sources by name.
+    pub fn new(session: Session, learn: Arc<Inbox>, events: BTreeMap<String, Door>) -> Self {
         Self { session, learn, events }
     }
 
@@ -36,18 +47,25 @@ impl Controls {
     }
 
     /// Sends an event to the encoders of `events`, or of the only event source there is.
-    fn marker(&self, events: Option<&str>, event: Event) -> Result<Value, String> {
+    fn marker(&self, events: Option<&str>, mut event: Event) -> Result<Value, String> {
         let names = || self.events.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let (name, encoders) = match events {
+        let (name, door) = match events {
             Some(name) => self.events.get_key_value(name),
             None if self.events.len() == 1 => self.events.first_key_value(),
             None => None,
         }
         .ok_or_else(|| format!("which event source? set \"events\" to one of: {}", names()))?;
         let now = event.onset;
-        let lost = encoders.iter().filter(|inbox| !inbox.post(InferMessage::Event(event.clone(), now))).count();
-        match lost {
-            0 => Ok(json!({ "events": name, "onset": now, "encoders": encoders.len() })),
+        if door.run_marker.as_ref() == Some(&event.label) {
+            let run = self.session.begin_run(now);
+            tracing::info!(run, marker = event.label, "a new run begins");
+        }
+        event.run = self.session.run_at(now);
+        SourceStats::count(&door.stats.samples);
+        door.stats.set_newest(now);
+        let post = |inbox: &&Arc<InferInbox>| !inbox.post(InferMessage::Event(event.clone(), now));
+        match door.encoders.iter().filter(post).count() {
+            0 => Ok(json!({ "events": name, "onset": now, "run": event.run, "encoders": door.encoders.len() })),
             _ => Err("an encoder fell behind; its oldest event is lost".into()),
         }
     }
@@ -72,21 +90,17 @@ impl Health for LaneHealth {
         self.status.beats()
     }
 
-    fn has_lanes(&self) -> bool {
-        !self.sources.is_empty()
-    }
-
     fn summary(&self) -> Value {
         let parts = self.status.parts();
-        let state = |name: &String| match parts.get(name).map(String::as_str) {
+        let state = |section: &str, name: &String| match parts.get(&format!("{section}.{name}")).map(String::as_str) {
             Some("") => json!({ "state": "ready" }),
             Some(why) => json!({ "state": why }),
             None => json!({ "state": "ended" }),
         };
-        let of = |names: &[String]| -> Value {
-            names.iter().map(|name| (name.clone(), state(name))).collect::<serde_json::Map<_, _>>().into()
+        let of = |section: &str, names: &[String]| -> Value {
+            names.iter().map(|name| (name.clone(), state(section, name))).collect::<serde_json::Map<_, _>>().into()
         };
-        json!({ "sources": of(&self.sources), "predictors": of(&self.predictors) })
+        json!({ "sources": of("sources", &self.sources), "predictors": of("predictors", &self.predictors) })
     }
 }
 
@@ -96,7 +110,7 @@ impl Control for Controls {
             Command::Learn { predictor } => self.ask(LearnCommand::Learn, predictor),
             Command::Freeze { predictor } => self.ask(LearnCommand::Freeze, predictor),
             Command::Checkpoint { predictor } => self.ask(LearnCommand::Checkpoint, predictor),
-            Command::Run => Ok(json!({ "run": self.session.begin_run() })),
+            Command::Run => Ok(json!({ "run": self.session.begin_run(self.session.clock().now()) })),
             Command::Marker { events, text, label, duration } => {
                 let duration = duration.unwrap_or(0.0);
                 if !(duration >= 0.0 && duration.is_finite()) {
@@ -107,7 +121,6 @@ impl Control for Controls {
                     duration,
                     label: label.or_else(|| text.clone()).unwrap_or_default(),
                     text,
-                    run: self.session.run(),
                     ..Event::default()
                 };
                 self.marker(events.as_deref(), event)

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::AppError;
-use super::control::{Controls, LaneHealth};
+use super::control::{Controls, Door, LaneHealth};
 use super::settings::{EventsInput, InputConfig, Settings};
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
 use crate::acquisition::{EventSource, Source, SourceError, SourceStats};
 use crate::encoders::{self, EncoderConfig};
-use crate::frame::{Clock, Instant, MonotonicClock, ScaledClock};
+use crate::frame::{Clock, FrameKind, Instant, MonotonicClock, ScaledClock};
 use crate::native;
 use crate::publish::{FramePort, LslLanes, NoOutlets, OpenOutlets};
-use crate::ring::{LinkReceiver, Overflow, SwapGiver, Wake, link, swap};
+use crate::ring::{LinkReceiver, SwapGiver, Wake, link, swap};
 use crate::runtime::decoder::{Row, Weights};
 use crate::runtime::features::Features;
 use crate::runtime::lane_events::{EventLane, OpenEvents};
@@ -23,7 +24,7 @@ use crate::runtime::lane_infer::{InferInbox, InferLane, InferMessage, Listening}
 use crate::runtime::lane_learn::{CheckpointPlan, Inbox, LearnLane, LearnMessage};
 use crate::runtime::lane_publish::PublishLane;
 use crate::runtime::lane_source::{Consumer, InstantDecoder, OpenSource, SourceLane};
-use crate::runtime::lanes::{LaneContext, Lanes, Status};
+use crate::runtime::lanes::{LaneContext, Lanes, Role, Status};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::session::Session;
 use crate::runtime::{EncoderFeed, Feed, InputSpec, Plan};
@@ -120,7 +121,7 @@ impl Settings {
         };
         let status: Arc<Status> = Arc::default();
         let realtime = (self.session.realtime_priority > 0).then_some(self.session.realtime_priority);
-        let context = LaneContext { session, port, outlets, status: Arc::clone(&status), realtime };
+        let context = LaneContext::new(session, port, outlets, Arc::clone(&status), realtime);
         let mut building = Building {
             settings: self,
             lanes: Lanes::new(context),
@@ -134,37 +135,28 @@ impl Settings {
         let (features, specs, infer) = building.encoders()?;
         // Recordings begin once the models are loaded: what plays meanwhile would arrive all at once.
         let clock = Arc::clone(building.lanes.context().session.clock());
-        building.recordings = self.open_recordings(base, clock.now() + 0.1 * clock.speed())?;
+        for (name, recording) in self.recordings(base, clock.now() + 0.1 * clock.speed())? {
+            building.recordings.samples.insert(name.clone(), recording.samples);
+            building.recordings.events.extend(recording.events.map(|events| (name, events)));
+        }
         let publish = building.sources()?;
         building.event_sources()?;
         for (name, lane) in infer {
             let wake = Arc::clone(&lane.inbox.wake);
-            building.spawn(&format!("infer:{name}"), wake, move |context| lane.run(context))?;
+            building.spawn(Role::Infer, &name, wake, move |context| lane.run(context))?;
         }
         building.learn_and_publish(features, specs, publish)?;
         let Building { lanes, inbox, events, .. } = building;
         let controls = Controls::new(lanes.context().session.clone(), inbox, events);
         Ok(Live { lanes, status, controls: Arc::new(controls) })
     }
-
-    fn open_recordings(&self, base: &Path, origin: Instant) -> Result<Recordings, AppError> {
-        let mut recordings = Recordings::default();
-        for (name, source) in &self.sources {
-            if let InputConfig::Replay(replay) = &source.input {
-                let failed = |error| AppError::Source { name: name.clone(), error };
-                let recording = replay.open(base, origin).map_err(failed)?;
-                recordings.samples.insert(name.clone(), Some(recording.samples));
-                recordings.events.insert(name.clone(), recording.events);
-            }
-        }
-        Ok(recordings)
-    }
 }
 
+/// What is left of the recordings: each is taken once, by the lane that plays it.
 #[derive(Default)]
 struct Recordings {
-    samples: BTreeMap<String, Option<FileSource>>,
-    events: BTreeMap<String, Option<FileEvents>>,
+    samples: BTreeMap<String, FileSource>,
+    events: BTreeMap<String, FileEvents>,
 }
 
 /// What an instant predictor's source lane is given, and what the publishing lane gets of it.
@@ -179,13 +171,12 @@ struct Building<'a> {
     infer: Vec<Arc<InferInbox>>,
     recordings: Recordings,
     metrics: Arc<Metrics>,
-    events: BTreeMap<String, Vec<Arc<InferInbox>>>,
+    events: BTreeMap<String, Door>,
 }
 
 struct Publishing {
     rows: Rows,
     givers: Givers,
-    wake: Arc<Wake>,
 }
 
 type InferLanes = Vec<(String, InferLane)>;
@@ -194,12 +185,13 @@ type FeatureLinks = Vec<LinkReceiver<Features>>;
 impl Building<'_> {
     fn spawn(
         &mut self,
+        role: Role,
         name: &str,
         wake: Arc<Wake>,
         lane: impl FnOnce(&LaneContext) + Send + 'static,
     ) -> Result<(), AppError> {
-        let failed = |error| AppError::Io { what: format!("starting thread {name}"), error };
-        self.lanes.start(name, wake, lane).map_err(failed)
+        let failed = |error| AppError::Io { what: format!("starting the thread of {name}"), error };
+        self.lanes.start(role, name, wake, lane).map_err(failed)
     }
 
     /// Whether this predictor predicts on its source's lane: from the newest sample alone, with nothing to join.
@@ -225,9 +217,9 @@ impl Building<'_> {
                 EncoderConfig::Window(c) => Listening::Windows { window: c.window, hop: c.hop },
             };
             let wake = Arc::clone(&self.inbox.wake);
-            let (sender, receiver) = link(FEATURES, Overflow::DropOldest, Features::default, wake);
+            let (sender, receiver) = link(FEATURES, Features::default, wake);
             features.push(receiver);
-            self.lanes.context().status.expect(name);
+            self.lanes.context().status.expect(&format!("encoders.{name}"));
             lanes.push((
                 name.clone(),
                 InferLane {
@@ -245,7 +237,6 @@ impl Building<'_> {
     }
 
     fn sources(&mut self) -> Result<Publishing, AppError> {
-        let publish_wake = Wake::new();
         let mut rows: Rows = Vec::new();
         let mut givers: Givers = self.plan.predictors.iter().map(|_| None).collect();
         for (index, (name, config)) in self.settings.sources.iter().enumerate() {
@@ -256,7 +247,7 @@ impl Building<'_> {
                     continue;
                 }
                 let (giver, taker) = swap();
-                let (sender, receiver) = link(ROWS, Overflow::DropOldest, Default::default, Arc::clone(&publish_wake));
+                let (sender, receiver) = link(ROWS, Row::default, Wake::new());
                 let predictor: Arc<str> = self.plan.predictors[p].name.as_str().into();
                 *slot = Some(giver);
                 rows.push((Arc::clone(&predictor), receiver));
@@ -270,16 +261,21 @@ impl Building<'_> {
                 stages: Box::new(move || settings.stages()),
                 consumers: self.consumers(index),
                 decoders,
-                run_gap: self.settings.session.run_gap,
+                // A recording says itself where its runs begin.
+                run_gap: match config.input {
+                    InputConfig::Replay(_) => f64::INFINITY,
+                    InputConfig::Lsl(_) | InputConfig::Synthetic(_) => self.settings.session.run_gap,
+                },
                 counts_itself: matches!(config.input, InputConfig::Lsl(_)),
                 processor: config.processor,
-                metrics: self.metrics.source(name, Arc::clone(&stats)),
+                is_target: self.plan.is_target(index),
+                metrics: self.metrics.source(name, Arc::clone(&stats), self.lanes.context().session.clock()),
                 stats,
             };
-            self.lanes.context().status.expect(name);
-            self.spawn(&format!("rt:{name}"), Wake::new(), move |context| lane.run(context))?;
+            self.lanes.context().status.expect(&format!("sources.{name}"));
+            self.spawn(Role::Source, name, Wake::new(), move |context| lane.run(context))?;
         }
-        Ok(Publishing { rows, givers, wake: publish_wake })
+        Ok(Publishing { rows, givers })
     }
 
     /// Who wants the blocks of source `index`: the learn lane, and encoders of windows.
@@ -317,7 +313,7 @@ impl Building<'_> {
                 Box::new(move |stats| Ok(Box::new(LslSource::open(&config, stats)?) as Box<dyn Source>))
             }
             InputConfig::Replay(_) => {
-                let recording = Mutex::new(self.recordings.samples.get_mut(name).and_then(Option::take));
+                let recording = Mutex::new(self.recordings.samples.remove(name));
                 let name = name.to_owned();
                 Box::new(move |_| {
                     let source = recording.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -339,17 +335,24 @@ impl Building<'_> {
         for (index, (name, config)) in self.settings.events.iter().enumerate() {
             let encoders: Vec<Arc<InferInbox>> =
                 self.plan.encoders_of(EncoderFeed::Events(index)).map(|e| Arc::clone(&self.infer[e])).collect();
-            self.events.insert(name.clone(), encoders.clone());
+            let stats: Arc<SourceStats> = Arc::default();
             let clock = Arc::clone(self.lanes.context().session.clock());
+            let metrics = self.metrics.source(name, Arc::clone(&stats), &clock);
+            let run_marker = config.run_marker.clone();
+            let door = Door { encoders: encoders.clone(), run_marker: run_marker.clone(), stats: Arc::clone(&stats) };
+            self.events.insert(name.clone(), door);
             let open: OpenEvents = match &config.input {
                 // These come through the controls.
-                EventsInput::Api(_) => continue,
+                EventsInput::Api(_) => {
+                    stats.up.store(true, Ordering::Relaxed);
+                    continue;
+                }
                 EventsInput::Lsl(config) => {
                     let config = config.clone();
                     Box::new(move |stats| Ok(Box::new(LslMarkers::open(&config, stats)?) as Box<dyn EventSource>))
                 }
                 EventsInput::Recording(source) => {
-                    let Some(events) = self.recordings.events.get_mut(source).and_then(Option::take) else {
+                    let Some(events) = self.recordings.events.remove(source) else {
                         let problem = format!("source \"{source}\" has no events, or they are taken already");
                         return Err(AppError::setting(format!("events.{name}.input.recording"), problem));
                     };
@@ -361,14 +364,10 @@ impl Building<'_> {
                     })
                 }
             };
-            let stats: Arc<SourceStats> = Arc::default();
-            // Its counters stand beside those of the sources.
-            drop(self.metrics.source(name, Arc::clone(&stats)));
             let counts_itself = matches!(config.input, EventsInput::Lsl(_));
-            let run_marker = config.run_marker.clone();
-            let lane = EventLane { name: name.clone(), open, stats, counts_itself, encoders, run_marker };
-            self.lanes.context().status.expect(name);
-            self.spawn(&format!("io:{name}"), Wake::new(), move |context| lane.run(context))?;
+            let lane = EventLane { name: name.clone(), open, stats, counts_itself, encoders, run_marker, metrics };
+            self.lanes.context().status.expect(&format!("events.{name}"));
+            self.spawn(Role::Events, name, Wake::new(), move |context| lane.run(context))?;
         }
         Ok(())
     }
@@ -381,7 +380,7 @@ impl Building<'_> {
     ) -> Result<(), AppError> {
         let session = &self.settings.session;
         for predictor in &self.plan.predictors {
-            self.lanes.context().status.expect(&predictor.name);
+            self.lanes.context().status.expect(&format!("predictors.{}", predictor.name));
         }
         let lane = LearnLane {
             plan: self.plan.clone(),
@@ -395,12 +394,13 @@ impl Building<'_> {
                 .clone()
                 .map(|folder| CheckpointPlan { folder, every: session.checkpoint_every }),
             metrics: self.plan.predictors.iter().map(|p| self.metrics.predictor(&p.name)).collect(),
+            measured: self.plan.sources.iter().map(|s| self.metrics.frames(s, FrameKind::Measured)).collect(),
         };
         let wake = Arc::clone(&self.inbox.wake);
-        self.spawn("learn", wake, move |context| lane.run(context))?;
+        self.spawn(Role::Learn, "learning", wake, move |context| lane.run(context))?;
         if !publish.rows.is_empty() {
-            let lane = PublishLane { rows: publish.rows, wake: Arc::clone(&publish.wake) };
-            self.spawn("publish", publish.wake, move |context| lane.run(context))?;
+            let lane = PublishLane { rows: publish.rows };
+            self.spawn(Role::Publish, "publishing", Wake::new(), move |context| lane.run(context))?;
         }
         Ok(())
     }

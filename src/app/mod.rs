@@ -23,6 +23,7 @@ use crate::exit::Exit;
 use crate::frame::PrepareError;
 use crate::native::NativeError;
 use crate::ridge::RidgeError;
+use crate::runtime::lanes::{Failure, Fault};
 use crate::runtime::{PlanError, ResumeError};
 use crate::service::ServiceError;
 
@@ -98,8 +99,8 @@ pub enum AppError {
         error: std::io::Error,
     },
     /// Something ended the lanes.
-    #[error("{0}")]
-    Failed(String),
+    #[error("{}", .0.problem)]
+    Failed(Failure),
 }
 
 impl AppError {
@@ -107,7 +108,12 @@ impl AppError {
     pub fn exit(&self) -> Exit {
         match self {
             AppError::Config(_) | AppError::Plan(_) | AppError::Setting { .. } | AppError::Chain { .. } => Exit::Config,
-            AppError::Predictor { .. } | AppError::Failed(_) => Exit::Config,
+            AppError::Predictor { .. } => Exit::Config,
+            AppError::Failed(failure) => match failure.fault {
+                Fault::Config => Exit::Config,
+                Fault::Data => Exit::Data,
+                Fault::Defect => Exit::Internal,
+            },
             AppError::Source { error, .. } => Self::exit_of_source(error),
             AppError::Encoder { .. } | AppError::Resume { .. } => Exit::Data,
             AppError::Service(error) if error.is_config() => Exit::Config,

@@ -15,9 +15,9 @@ use crate::frame::{Clock, Instant, Regions, VirtualClock};
 use crate::native::{self, Library};
 use crate::runtime::encoder::{EncoderStep, Listens};
 use crate::runtime::lane_learn::{regions_of, source_input};
-use crate::runtime::replay::{RecordedEvents, RecordedSource, Replay, SourceStep};
+use crate::runtime::replay::{EventStep, RecordedSource, Replay, SourceStep};
 use crate::runtime::session::{Measured, Session};
-use crate::runtime::{EncoderFeed, Feed, InputSpec, Predictor};
+use crate::runtime::{Chain, EncoderFeed, Feed, InputSpec, Predictor};
 
 /// A replay that is ready to be played.
 pub struct Offline {
@@ -45,35 +45,35 @@ impl Settings {
         let clock = Arc::new(VirtualClock::default());
         let mut inputs: Vec<PathBuf> = Vec::new();
         let mut opened: Vec<Box<dyn RecordedSource>> = Vec::new();
-        let mut recorded_events: BTreeMap<&str, FileEvents> = BTreeMap::new();
+        let mut recorded_events: BTreeMap<String, FileEvents> = BTreeMap::new();
         let mut samples = 0;
+        let mut recordings = self.recordings(base, Instant::default())?;
         for (name, source) in &self.sources {
-            let wrong = |error| AppError::Source { name: name.clone(), error };
-            match &source.input {
-                InputConfig::Replay(replay) => {
-                    let recording = replay.open(base, Instant::default()).map_err(wrong)?;
+            match (&source.input, recordings.remove(name)) {
+                (InputConfig::Replay(_), Some(recording)) => {
                     samples += recording.timetable.samples();
                     inputs.extend(recording.inputs);
-                    if let Some(events) = recording.events {
-                        recorded_events.insert(name, events);
-                    }
+                    recorded_events.extend(recording.events.map(|events| (name.clone(), events)));
                     opened.push(Box::new(recording.samples));
                 }
-                InputConfig::Synthetic(synthetic) if synthetic.duration.is_some() => {
+                (InputConfig::Synthetic(synthetic), _) if synthetic.duration.is_some() => {
+                    let wrong = |error| AppError::Source { name: name.clone(), error };
                     opened.push(Box::new(synthetic.build(Instant::default()).map_err(wrong)?));
                 }
-                InputConfig::Synthetic(_) | InputConfig::Lsl(_) => {
+                _ => {
                     let place = format!("sources.{name}.input");
                     return Err(AppError::setting(place, "never ends, so it cannot be replayed (set `duration`)"));
                 }
             }
         }
-        let id = self.session_id(&inputs)?;
+        let chains = opened.iter().zip(&self.sources).map(|(source, (name, config))| config.chain(name, source.spec()));
+        let chains = chains.collect::<Result<Vec<Chain>, AppError>>()?;
+        let (encoders, encoder_inputs) = self.encoder_steps(&plan.encoders, &chains)?;
+        let id = self.session_id(&inputs, &encoder_inputs)?;
         let session = Session::new(id, Arc::clone(&clock) as Arc<dyn Clock>);
         let mut regions = Vec::new();
         let mut sources = Vec::new();
-        for (index, (source, (name, config))) in opened.into_iter().zip(&self.sources).enumerate() {
-            let chain = config.chain(name, source.spec())?;
+        for (index, ((source, chain), name)) in opened.into_iter().zip(chains).zip(&plan.sources).enumerate() {
             let measured = plan.is_target(index).then(|| {
                 let of = regions_of(chain.output());
                 regions.push(Arc::clone(&of));
@@ -81,11 +81,14 @@ impl Settings {
             });
             sources.push(SourceStep::new(source, chain, measured));
         }
-        let mut events: Vec<Box<dyn RecordedEvents>> = Vec::new();
+        let mut events: Vec<EventStep> = Vec::new();
         for (name, config) in &self.events {
             match &config.input {
                 EventsInput::Recording(source) => match recorded_events.remove(source.as_str()) {
-                    Some(of_source) => events.push(Box::new(of_source)),
+                    Some(source) => {
+                        let run_marker = config.run_marker.clone();
+                        events.push(EventStep { source: Box::new(source), run_marker });
+                    }
                     None => {
                         let problem = format!("source \"{source}\" has no events (set its input.replay.events)");
                         return Err(AppError::setting(format!("events.{name}.input.recording"), problem));
@@ -96,7 +99,6 @@ impl Settings {
                 }
             }
         }
-        let (encoders, encoder_inputs) = self.encoder_steps(&plan.encoders, &sources)?;
         let mut predictors = Vec::new();
         for (wired, config) in plan.predictors.iter().zip(self.predictors.values()) {
             let inputs = wired.inputs.iter().map(|feed| match feed {
@@ -125,21 +127,22 @@ impl Settings {
         }
         regions.sort_by(|a, b| a.regions_id.cmp(&b.regions_id));
         regions.dedup_by(|a, b| a.regions_id == b.regions_id);
-        let session = Arc::clone(session.id());
-        Ok(Offline { replay: Replay { plan, clock, sources, events, encoders, predictors }, samples, regions, session })
+        let id = Arc::clone(session.id());
+        let replay = Replay { plan, session, clock, sources, events, encoders, predictors };
+        Ok(Offline { replay, samples, regions, session: id })
     }
 
     fn encoder_steps(
         &self,
         wired: &[(String, EncoderFeed)],
-        sources: &[SourceStep],
+        chains: &[Chain],
     ) -> Result<(Vec<EncoderStep>, Vec<InputSpec>), AppError> {
         let runtime = self.runtime()?;
         let (mut steps, mut inputs) = (Vec::new(), Vec::new());
         for ((name, feed), config) in wired.iter().zip(self.encoders.values()) {
             let wrong = |error| AppError::Encoder { name: name.clone(), error };
             let spec = match feed {
-                EncoderFeed::Windows(source) => Some(sources[*source].output()),
+                EncoderFeed::Windows(source) => Some(chains[*source].output()),
                 EncoderFeed::Events(_) => None,
             };
             let encoder = encoders::build(config, runtime.as_ref(), spec, 1).map_err(wrong)?;
@@ -169,14 +172,15 @@ impl Settings {
         runtime.map(Some).map_err(|error| AppError::Encoder { name: name.clone(), error })
     }
 
-    /// The first 16 hex digits of the SHA-256 over the configuration and the contents of every input, unless an id is
-    /// configured: the same input gives the same session, byte for byte.
-    fn session_id(&self, inputs: &[PathBuf]) -> Result<Arc<str>, AppError> {
+    /// The first 16 hex digits of the SHA-256 over the configuration, the encoders' models and the contents of every
+    /// input, unless an id is configured: the same input gives the same session, byte for byte.
+    fn session_id(&self, inputs: &[PathBuf], encoders: &[InputSpec]) -> Result<Arc<str>, AppError> {
         if let Some(id) = &self.session.id {
             return Ok(id.as_str().into());
         }
         let mut hash = Sha256::new();
-        hash.update(serde_json::to_vec(&self.identity()).unwrap_or_default());
+        let of = |input: &InputSpec| format!("{} {} {:?} {}", input.name, input.dims, input.hop, input.sha256);
+        hash.update(serde_json::to_vec(&self.identity(encoders.iter().map(of).collect())).unwrap_or_default());
         for path in inputs {
             let failed = |error| AppError::Io { what: path.display().to_string(), error };
             let mut file = std::fs::File::open(path).map_err(failed)?;
@@ -191,10 +195,16 @@ impl Settings {
         Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into())
     }
 
-    /// What of the configuration decides the numbers: not where models and state lie on this machine.
-    fn identity(&self) -> serde_json::Value {
+    /// What of the configuration decides the numbers: of the encoders what they are, not where their models lie on this
+    /// machine.
+    fn identity(&self, encoders: Vec<String>) -> serde_json::Value {
+        let listen = |encoder: &EncoderConfig| match encoder {
+            EncoderConfig::Text(text) => text.events.clone(),
+            EncoderConfig::Columns(columns) => columns.events.clone(),
+            EncoderConfig::Window(window) => format!("{} {}", window.source, window.window),
+        };
         serde_json::json!({ "sources": self.sources, "events": self.events, "predictors": self.predictors,
-            "encoders": self.encoders.keys().collect::<Vec<_>>() })
+            "encoders": encoders, "listen": self.encoders.values().map(listen).collect::<Vec<_>>() })
     }
 }
 

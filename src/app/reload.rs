@@ -12,14 +12,13 @@ use crate::runtime::lane_learn::LearnCommand;
 /// Reads the configuration again. `predictors.NAME.learn` takes effect; every other change is named in the log and
 /// waits for a restart. A configuration that cannot be read changes nothing.
 pub fn reload(settings: &mut Settings, files: &[PathBuf], live: &Live) {
-    let mut new = match wiring::load(files).and_then(|(new, _)| new.plan().map(|_| new)) {
+    let new = match wiring::load(files).and_then(|(new, _)| new.plan().map(|_| new)) {
         Ok(new) => new,
         Err(error) => {
             tracing::error!(%error, "reload: the configuration is wrong; the old one stays");
             return;
         }
     };
-    new.take_systemd_folders();
     for (name, predictor) in &new.predictors {
         let Some(old) = settings.predictors.get_mut(name) else { continue };
         if old.learn == predictor.learn {

@@ -1,13 +1,14 @@
 //! Who feeds whom, and does it fit? Answered before any device is opened.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::AppError;
 use super::settings::{EventsInput, InputConfig, Settings, SourceConfig};
-use crate::acquisition::file::Speed;
+use crate::acquisition::file::{self, Recording, Speed};
 use crate::config;
 use crate::encoders::EncoderConfig;
-use crate::frame::{BlockSpec, Channel, PrepareError, Stage, Unit};
+use crate::frame::{BlockSpec, Channel, Instant, PrepareError, Stage, Unit};
 use crate::runtime::{Chain, EncoderFeed, Plan, PredictorPlan};
 use crate::signal;
 
@@ -19,6 +20,10 @@ pub fn load(files: &[PathBuf]) -> Result<(Settings, PathBuf), AppError> {
     let mut settings: Settings = config::load(files, variables()?)?.value;
     let base = files.last().and_then(|f| f.parent()).map(Path::to_path_buf).unwrap_or_default();
     settings.rebase(&base);
+    // The folder that systemd made for the service, where none is configured.
+    if settings.session.state_dir.is_none() {
+        settings.session.state_dir = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    }
     Ok((settings, base))
 }
 
@@ -34,13 +39,6 @@ fn variables() -> Result<Vec<(String, String)>, AppError> {
 }
 
 impl Settings {
-    /// Takes the state folder that systemd made for the service, where none is configured.
-    pub fn take_systemd_folders(&mut self) {
-        if self.session.state_dir.is_none() {
-            self.session.state_dir = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
-        }
-    }
-
     /// Makes relative paths count from `base`.
     fn rebase(&mut self, base: &Path) {
         let rebase = |path: &mut PathBuf| {
@@ -66,6 +64,7 @@ impl Settings {
     /// # Errors
     /// A name that leads nowhere, with what may have been meant; a predictor or encoder that could never work.
     pub fn plan(&self) -> Result<Plan, AppError> {
+        self.check_names()?;
         let mut plan = Plan {
             sources: self.sources.keys().cloned().collect(),
             events: self.events.keys().cloned().collect(),
@@ -121,6 +120,10 @@ impl Settings {
             plan.predictors.push(PredictorPlan { name: name.clone(), inputs, target });
         }
         self.service.validate()?;
+        if self.sinks.jsonl.is_some() && !self.service.enabled {
+            let problem = "is written by the service, which service.enabled = false switches off";
+            return Err(AppError::setting("sinks.jsonl", problem));
+        }
         let session = [
             ("run_gap", self.session.run_gap),
             ("checkpoint_every", self.session.checkpoint_every),
@@ -136,6 +139,47 @@ impl Settings {
             source.validate(name)?;
         }
         Ok(plan)
+    }
+
+    /// A name stands in streams, metrics and file names, so it is plain, and means one thing.
+    fn check_names(&self) -> Result<(), AppError> {
+        let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+        let sections = [
+            ("sources", self.sources.keys().collect::<Vec<_>>()),
+            ("events", self.events.keys().collect()),
+            ("encoders", self.encoders.keys().collect()),
+            ("predictors", self.predictors.keys().collect()),
+        ];
+        for (section, names) in sections {
+            for name in names {
+                let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+                if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+                    let problem = "a name is made of letters, digits, - and _, at most 64 (it stands in file names)";
+                    return Err(AppError::setting(format!("{section}.{name:?}"), problem));
+                }
+                if let Some(other) = known.insert(name, section) {
+                    let problem = format!("[{other}.{name}] has this name already (each stands for one thing)");
+                    return Err(AppError::setting(format!("{section}.{name}"), problem));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens every recording, by the name of its source, side by side from `origin` on.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn recordings(&self, base: &Path, origin: Instant) -> Result<BTreeMap<String, Recording>, AppError> {
+        let mut recordings = BTreeMap::new();
+        for (name, source) in &self.sources {
+            if let InputConfig::Replay(replay) = &source.input {
+                let failed = |error| AppError::Source { name: name.clone(), error };
+                recordings.insert(name.clone(), replay.open(base, origin).map_err(failed)?);
+            }
+        }
+        file::side_by_side(recordings.values_mut());
+        Ok(recordings)
     }
 
     /// Whether every source is a recording or made up, so that it can be replayed.

@@ -259,10 +259,10 @@ fn live(settings: &mut Settings, speed: f64, listen: &str) -> anyhow::Result<(Sc
     }
     board.end();
     let failure = live.status.failure();
-    live.lanes.stop();
+    live.lanes.stop(Duration::from_secs(5));
     service.stop(Duration::from_secs(2));
-    if let Some(problem) = failure {
-        bail!(problem);
+    if let Some(failure) = failure {
+        bail!(failure.problem);
     }
     let mut tap = tap.scorer.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(std::mem::take(&mut *tap))

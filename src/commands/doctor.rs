@@ -78,11 +78,13 @@ fn onnxruntime(path: Option<&Path>) -> Finding {
 
 fn realtime() -> Finding {
     // On a thread of its own: what it is granted ends with it.
-    let asked = std::thread::Builder::new().name("doctor".into()).spawn(|| priority::ask_for_realtime(50));
+    let asked = std::thread::Builder::new()
+        .name("doctor".into())
+        .spawn(|| priority::ask_for_realtime(50).and_then(|()| priority::lock_memory()));
     let granted = asked.ok().and_then(|thread| thread.join().ok());
     let found = match granted {
-        Some((granted, None)) => Ok(format!("SCHED_FIFO {}, memory locked {}", granted.realtime, granted.locked)),
-        Some((_, Some(error))) => Err(error.to_string()),
+        Some(Ok(())) => Ok("SCHED_FIFO, memory locked".into()),
+        Some(Err(error)) => Err(error.to_string()),
         None => Err("could not be tried".into()),
     };
     let fix = "latency suffers under load. Under systemd the unit asks for it; by hand: ulimit -r 60; ulimit -l unlimited (limits.conf: rtprio, memlock)";

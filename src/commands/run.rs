@@ -23,7 +23,6 @@ const TURN: Duration = Duration::from_millis(20);
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let signals = Signals::install().context("signal handlers")?;
     let (mut settings, base) = wiring::load(&args.config)?;
-    settings.take_systemd_folders();
     let session = settings.live_session()?;
     let metrics = Metrics::new(session.id())?;
     let bus = FrameBus::new(&metrics);
@@ -60,12 +59,12 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     tracing::info!("stopping: sources first, then what they fed");
     let failure = live.status.failure();
     let grace = Duration::from_secs_f64(settings.session.grace.clamp(0.1, 60.0));
-    live.lanes.stop();
+    live.lanes.stop(grace);
     if let Some(service) = service {
         service.stop(grace);
     }
     match failure {
-        Some(problem) => Err(AppError::Failed(problem).into()),
+        Some(failure) => Err(AppError::Failed(failure).into()),
         None => Ok(()),
     }
 }

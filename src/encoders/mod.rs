@@ -112,7 +112,7 @@ pub fn build(
             let files = ModelFiles::read(&config.model)?;
             let encoder = WindowEncoder::load(runtime, &files, config.threads.min(max_threads))?;
             if let Some(source) = source {
-                encoder.check_source(source, config.window)?;
+                encoder.fits(source, config.window)?;
             }
             Ok(Box::new(encoder))
         }
@@ -131,6 +131,15 @@ pub trait Encoder: Send {
     /// The input is of another kind or shape, the runtime refuses, or the feature is not finite. The encoder stays
     /// usable; `out` means nothing.
     fn encode(&mut self, input: &Input<'_>, out: &mut Vec<f32>) -> Result<(), EncodeError>;
+
+    /// Whether windows of so many seconds of this source are what it takes: rate, number and names of channels, length.
+    ///
+    /// # Errors
+    /// What does not fit, and the fix.
+    fn fits(&self, source: &BlockSpec, window: f64) -> Result<(), EncoderError> {
+        let _ = (source, window);
+        Err(EncoderError::Source { problem: format!("model {} takes no windows", self.spec().model) })
+    }
 
     /// The counters of its cache, if it has one.
     fn cache(&self) -> Option<Arc<CacheStats>> {

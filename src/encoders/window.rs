@@ -211,37 +211,6 @@ impl WindowEncoder {
         trial.map_err(|error| EncoderError::Trial { path: files.folder.join("model.onnx"), error })?;
         Ok(encoder)
     }
-
-    /// Checks that the windows a source will send are those the model takes: rate, number and names of channels, and
-    /// length.
-    ///
-    /// # Errors
-    /// What does not fit, and the fix.
-    pub fn check_source(&self, source: &BlockSpec, window: f64) -> Result<(), EncoderError> {
-        let (input, model) = (&self.input, &self.spec.model);
-        let names = || source.channels.iter().map(|channel| channel.name.as_str());
-        let samples = (window * source.rate).round();
-        let problem = if source.channels.len() != input.channels {
-            format!("model {model} takes {} channels, the source has {}", input.channels, source.channels.len())
-        } else if (source.rate - input.rate).abs() > 1e-6 * input.rate {
-            format!(
-                "model {model} takes {} Hz, the source has {} Hz (resample it, or take another model)",
-                input.rate, source.rate
-            )
-        } else if samples != input.samples as f64 {
-            let seconds = input.samples as f64 / input.rate;
-            format!("model {model} takes {} samples, a window has {samples} (set window = {seconds})", input.samples)
-        } else if let Some((have, want)) =
-            names().zip(input.labels.iter().flatten()).find(|(have, want)| have != &want.as_str())
-        {
-            format!(
-                "model {model} takes channel {want} where the source has {have} (order the source's channels as the model's)"
-            )
-        } else {
-            return Ok(());
-        };
-        Err(EncoderError::Source { problem })
-    }
 }
 
 /// A value as the network takes it; 0 where that is not finite.
@@ -287,6 +256,32 @@ fn transpose(data: &[f64], channels: usize, samples: usize, scale: f64, out: &mu
 impl Encoder for WindowEncoder {
     fn spec(&self) -> &EncoderSpec {
         &self.spec
+    }
+
+    fn fits(&self, source: &BlockSpec, window: f64) -> Result<(), EncoderError> {
+        let (input, model) = (&self.input, &self.spec.model);
+        let names = || source.channels.iter().map(|channel| channel.name.as_str());
+        let samples = (window * source.rate).round();
+        let problem = if source.channels.len() != input.channels {
+            format!("model {model} takes {} channels, the source has {}", input.channels, source.channels.len())
+        } else if (source.rate - input.rate).abs() > 1e-6 * input.rate {
+            format!(
+                "model {model} takes {} Hz, the source has {} Hz (resample it, or take another model)",
+                input.rate, source.rate
+            )
+        } else if samples != input.samples as f64 {
+            let seconds = input.samples as f64 / input.rate;
+            format!("model {model} takes {} samples, a window has {samples} (set window = {seconds})", input.samples)
+        } else if let Some((have, want)) =
+            names().zip(input.labels.iter().flatten()).find(|(have, want)| have != &want.as_str())
+        {
+            format!(
+                "model {model} takes channel {want} where the source has {have} (order the source's channels as the model's)"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(EncoderError::Source { problem })
     }
 
     fn encode(&mut self, input: &Input<'_>, out: &mut Vec<f32>) -> Result<(), EncodeError> {

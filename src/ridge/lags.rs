@@ -123,6 +123,15 @@ impl Lags {
             }
     }
 
+    /// The least part of the time a row looks at that has to be measured for the row to count: a mean over half of a
+    /// volume still is a mean, a convolution that lacks a part of its response is something else.
+    pub fn least_known(&self) -> f64 {
+        match self {
+            Lags::Fir(_) => 0.5,
+            Lags::Hrf => 0.95,
+        }
+    }
+
     /// Writes the row that meets a volume acquired over `[t, t + tr)` into `out` ([`columns`](Self::columns) values)
     /// and returns the fraction of the time looked at that features cover (the least of all lags).
     ///

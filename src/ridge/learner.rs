@@ -93,6 +93,7 @@ pub struct Learner {
     frozen: bool,
     updates: u64,
     refused: u64,
+    held: u64,
     missing: u64,
     resolved: u64,
     drift: Option<f64>,
@@ -131,6 +132,7 @@ impl Learner {
             frozen: false,
             updates: 0,
             refused: 0,
+            held: 0,
             missing: 0,
             resolved: 0,
             drift: None,
@@ -158,8 +160,7 @@ impl Learner {
     /// prediction, then learns. What was predicted is in [`prediction`](Self::prediction).
     pub fn observe(&mut self, x: &[f64], y: &[f64], quality: Quality) -> Observed {
         if x.len() != self.features() || y.len() != self.targets() || !x.iter().all(|v| usable(*v)) {
-            self.refused += 1;
-            return Observed::Refused;
+            return self.refuse();
         }
         for (target, y) in self.target.iter_mut().zip(y) {
             *target = if usable(*y) { *y } else { f64::NAN };
@@ -168,6 +169,7 @@ impl Learner {
         self.skill.score(&self.prediction, &self.target);
         let trusted = self.shadow.as_mut().and_then(|shadow| shadow.score(x, &self.target));
         if self.frozen || quality.intersects(self.freeze_on) {
+            self.held += 1;
             return Observed::Frozen;
         }
         let learner = if trusted.is_some() { window_skill(&self.skill) } else { None };
@@ -182,6 +184,12 @@ impl Learner {
             self.shadow = self.guard.trusted().map(|core| core.shadow(self.config.skill.window));
         }
         Observed::Learned
+    }
+
+    /// A row that cannot be used at all: counted, neither scored nor learned from.
+    pub fn refuse(&mut self) -> Observed {
+        self.refused += 1;
+        Observed::Refused
     }
 
     /// Learns `x`, just evaluated, with `self.target`.
@@ -354,6 +362,11 @@ impl Learner {
     /// How many rows were refused.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Volumes scored but not learned from: frozen, or flagged.
+    pub fn held(&self) -> u64 {
+        self.held
     }
 
     /// How many targets were replaced by their prediction for not being finite.

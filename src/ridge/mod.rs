@@ -89,7 +89,7 @@ impl Default for RidgeConfig {
             refresh: 5000,
             skill: SkillConfig::default(),
             guard: GuardConfig::default(),
-            freeze_on: vec!["CLOCK_JUMP".into(), "MOTION".into()],
+            freeze_on: vec!["CLOCK_JUMP".into(), "MOTION".into(), "STALE_MODEL".into()],
         }
     }
 }
@@ -233,7 +233,7 @@ mod tests {
         let parse = |text: &str| toml::from_str::<RidgeConfig>(text);
         let error = |text: &str| parse(text).unwrap().check(3, 2).unwrap_err().to_string();
         assert_eq!(parse("").unwrap(), RidgeConfig::default());
-        assert_eq!(parse("").unwrap().check(3, 2), Ok(Quality::CLOCK_JUMP | Quality::MOTION));
+        assert_eq!(parse("").unwrap().check(3, 2), Ok(Quality::CLOCK_JUMP | Quality::MOTION | Quality::STALE_MODEL));
         assert!(parse("lamda = 3").unwrap_err().to_string().contains("lamda"));
         assert!(parse("memory = { window = { blocks = 3, blok = 1 } }").unwrap_err().to_string().contains("blok"));
         assert!(error("freeze_on = [\"Motion\"]").starts_with("freeze_on has \"Motion\", which is no quality flag"));

@@ -2,57 +2,41 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
 use super::Wake;
 
-/// What happens when the receiving lane falls behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// The oldest entry makes room, and is counted: live.
-    DropOldest,
-    /// The sender waits: replay, where nothing may be lost.
-    Block,
+/// A value and its number, which tells the receiver what was dropped before it.
+#[derive(Debug)]
+struct Entry<T> {
+    number: u64,
+    value: T,
 }
 
 #[derive(Debug)]
 struct Shared<T> {
-    full: ArrayQueue<Box<T>>,
-    free: ArrayQueue<Box<T>>,
-    dropped: AtomicU64,
+    full: ArrayQueue<Box<Entry<T>>>,
+    free: ArrayQueue<Box<Entry<T>>>,
     closed: AtomicBool,
     wake: Arc<Wake>,
-    overflow: Overflow,
 }
 
-/// Makes a link that holds up to `capacity` values. Its boxes are made here, by `make`, and then go round; `wake` is
-/// the receiving lane's bell.
-pub fn link<T>(
-    capacity: usize,
-    overflow: Overflow,
-    mut make: impl FnMut() -> T,
-    wake: Arc<Wake>,
-) -> (LinkSender<T>, LinkReceiver<T>) {
+/// Makes a link that holds up to `capacity` values; when the receiving lane falls behind, the oldest makes room, and
+/// the sender is told. Its boxes are made here, by `make`, and then go round; `wake` is the receiving lane's bell.
+pub fn link<T>(capacity: usize, mut make: impl FnMut() -> T, wake: Arc<Wake>) -> (LinkSender<T>, LinkReceiver<T>) {
     let capacity = capacity.max(1);
     // One box more than the queue holds for each end that may have one in hand.
     let boxes = capacity + 2;
-    let shared = Shared {
-        full: ArrayQueue::new(boxes),
-        free: ArrayQueue::new(boxes),
-        dropped: AtomicU64::new(0),
-        closed: AtomicBool::new(false),
-        wake,
-        overflow,
-    };
+    let shared =
+        Shared { full: ArrayQueue::new(boxes), free: ArrayQueue::new(boxes), closed: AtomicBool::new(false), wake };
     for _ in 0..boxes {
         // The queue was made for this many.
-        let _ = shared.free.push(Box::new(make()));
+        let _ = shared.free.push(Box::new(Entry { number: 0, value: make() }));
     }
     let shared = Arc::new(shared);
-    (LinkSender { shared: Arc::clone(&shared), capacity }, LinkReceiver { shared })
+    (LinkSender { shared: Arc::clone(&shared), capacity, next: 0 }, LinkReceiver { shared, next: 0 })
 }
 
 /// The sending end.
@@ -60,6 +44,7 @@ pub fn link<T>(
 pub struct LinkSender<T> {
     shared: Arc<Shared<T>>,
     capacity: usize,
+    next: u64,
 }
 
 impl<T> LinkSender<T> {
@@ -68,7 +53,7 @@ impl<T> LinkSender<T> {
     pub fn send(&mut self, fill: impl FnOnce(&mut T)) -> bool {
         let shared = &*self.shared;
         let mut kept_all = true;
-        let mut next = loop {
+        let mut entry = loop {
             if shared.closed.load(Ordering::Acquire) {
                 return false;
             }
@@ -77,30 +62,18 @@ impl<T> LinkSender<T> {
             {
                 break free;
             }
-            match shared.overflow {
-                Overflow::DropOldest => {
-                    if let Some(oldest) = shared.full.pop() {
-                        shared.dropped.fetch_add(1, Ordering::Relaxed);
-                        kept_all = false;
-                        break oldest;
-                    }
-                }
-                Overflow::Block => {
-                    shared.wake.ring();
-                    std::thread::sleep(Duration::from_micros(50));
-                }
+            if let Some(oldest) = shared.full.pop() {
+                kept_all = false;
+                break oldest;
             }
         };
-        fill(&mut next);
+        fill(&mut entry.value);
+        entry.number = self.next;
+        self.next += 1;
         // There are only as many boxes as the queue has room for, so this cannot fail.
-        let _ = shared.full.push(next);
+        let _ = shared.full.push(entry);
         shared.wake.ring();
         kept_all
-    }
-
-    /// How many values were dropped so far.
-    pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -115,22 +88,22 @@ impl<T> Drop for LinkSender<T> {
 #[derive(Debug)]
 pub struct LinkReceiver<T> {
     shared: Arc<Shared<T>>,
+    /// The number of the value that should come next.
+    next: u64,
 }
 
 impl<T> LinkReceiver<T> {
     /// The oldest value, if there is one. Its box goes back to the sender when the [`Slot`] is dropped.
     pub fn receive(&mut self) -> Option<Slot<'_, T>> {
-        self.shared.full.pop().map(|value| Slot { value: Some(value), shared: &self.shared })
+        let entry = self.shared.full.pop()?;
+        let after_loss = entry.number != self.next;
+        self.next = entry.number + 1;
+        Some(Slot { entry: Some(entry), shared: &self.shared, after_loss })
     }
 
     /// Whether the sender is gone and everything it sent has been received.
     pub fn is_finished(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire) && self.shared.full.is_empty()
-    }
-
-    /// How many values were dropped so far.
-    pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -144,15 +117,23 @@ impl<T> Drop for LinkReceiver<T> {
 #[derive(Debug)]
 pub struct Slot<'a, T> {
     /// Always there until the drop.
-    value: Option<Box<T>>,
+    entry: Option<Box<Entry<T>>>,
     shared: &'a Shared<T>,
+    after_loss: bool,
+}
+
+impl<T> Slot<'_, T> {
+    /// Whether values were dropped between the one received before and this one.
+    pub fn after_loss(&self) -> bool {
+        self.after_loss
+    }
 }
 
 impl<T> Deref for Slot<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        match &self.value {
-            Some(value) => value,
+        match &self.entry {
+            Some(entry) => &entry.value,
             None => unreachable!("a slot has its value until it is dropped"),
         }
     }
@@ -160,8 +141,8 @@ impl<T> Deref for Slot<'_, T> {
 
 impl<T> DerefMut for Slot<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        match &mut self.value {
-            Some(value) => value,
+        match &mut self.entry {
+            Some(entry) => &mut entry.value,
             None => unreachable!("a slot has its value until it is dropped"),
         }
     }
@@ -169,53 +150,56 @@ impl<T> DerefMut for Slot<'_, T> {
 
 impl<T> Drop for Slot<'_, T> {
     fn drop(&mut self) {
-        if let Some(value) = self.value.take() {
+        if let Some(entry) = self.entry.take() {
             // There are only as many boxes as the queue has room for, so this cannot fail.
-            let _ = self.shared.free.push(value);
+            let _ = self.shared.free.push(entry);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_full_link_drops_the_oldest_and_counts() {
-        let (mut sender, mut receiver) = link(2, Overflow::DropOldest, || 0, Wake::new());
+    fn a_full_link_drops_the_oldest_and_tells_both_ends() {
+        let (mut sender, mut receiver) = link(2, || 0, Wake::new());
         assert!([1, 2].into_iter().all(|i| sender.send(|v| *v = i)));
         assert!(!sender.send(|v| *v = 3));
-        let got: Vec<i32> = std::iter::from_fn(|| receiver.receive().map(|v| *v)).collect();
-        assert_eq!((got, receiver.dropped()), (vec![2, 3], 1));
+        let mut got = Vec::new();
+        while let Some(slot) = receiver.receive() {
+            got.push((*slot, slot.after_loss()));
+        }
+        assert_eq!(got, [(2, true), (3, false)]);
     }
 
     #[test]
-    fn a_blocking_link_loses_nothing_between_threads() {
+    fn between_threads_every_value_comes_or_is_told_of() {
         let wake = Wake::new();
-        let (mut sender, mut receiver) = link(3, Overflow::Block, || 0u64, Arc::clone(&wake));
-        let sending = std::thread::Builder::new().name("sender".into()).spawn(move || {
-            for i in 1..=10_000 {
-                assert!(sender.send(|v| *v = i));
-            }
-        });
+        let (mut sender, mut receiver) = link(3, || 0u64, Arc::clone(&wake));
+        let sending = std::thread::Builder::new()
+            .name("sender".into())
+            .spawn(move || (1..=10_000).filter(|i| !sender.send(|v| *v = *i)).count() as u64);
         wake.attach();
-        let mut expected = 1;
+        let (mut last, mut received) = (0, 0);
         while !receiver.is_finished() {
             match receiver.receive() {
                 Some(value) => {
-                    assert_eq!(*value, expected);
-                    expected += 1;
+                    assert_eq!(value.after_loss(), *value != last + 1, "{last} then {}", *value);
+                    (last, received) = (*value, received + 1);
                 }
                 None => wake.sleep(Duration::from_millis(10)),
             }
         }
-        sending.unwrap().join().unwrap();
-        assert_eq!(expected, 10_001);
+        let lost = sending.unwrap().join().unwrap();
+        assert_eq!((last, received + lost), (10_000, 10_000));
     }
 
     #[test]
     fn a_sender_is_told_when_nobody_listens_any_more() {
-        let (mut sender, receiver) = link(2, Overflow::Block, || 0, Wake::new());
+        let (mut sender, receiver) = link(2, || 0, Wake::new());
         drop(receiver);
         assert!(!sender.send(|v| *v = 1));
     }

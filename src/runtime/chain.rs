@@ -19,6 +19,8 @@ pub struct Chain {
     links: Vec<Link>,
     specs: Vec<BlockSpec>,
     run: Option<u32>,
+    /// Set while the next block begins a run of its own.
+    run_begins: bool,
 }
 
 impl Chain {
@@ -35,7 +37,7 @@ impl Chain {
             specs.push(spec.clone());
             links.push(Link { stage, output: Block::new(&spec), duration: None });
         }
-        Ok(Self { links, specs, run: None })
+        Ok(Self { links, specs, run: None, run_begins: false })
     }
 
     /// Times every stage into the histogram that `of` gives for its name.
@@ -43,6 +45,11 @@ impl Chain {
         for link in &mut self.links {
             link.duration = Some(of(link.stage.name()));
         }
+    }
+
+    /// The shape of what goes in.
+    pub fn input(&self) -> &BlockSpec {
+        &self.specs[0]
     }
 
     /// The shape of what comes out.
@@ -57,9 +64,14 @@ impl Chain {
         names.zip(&self.specs)
     }
 
+    /// The next block begins a run of this source alone, whatever run the others are in: after a long gap.
+    pub fn begin_run(&mut self) {
+        self.run_begins = true;
+    }
+
     /// Sends `input` through every stage. The result may be empty, where a stage has a hop.
     pub fn process<'a>(&'a mut self, input: &'a Block) -> &'a Block {
-        let new_run = self.run.is_some_and(|run| run != input.run);
+        let new_run = std::mem::take(&mut self.run_begins) || self.run.is_some_and(|run| run != input.run);
         self.run = Some(input.run);
         let gap = input.quality.contains(Quality::GAP);
         let mut current = input;
@@ -136,6 +148,9 @@ mod tests {
         assert_eq!(chain.process(&block).newest(), Some(&[2.0, 1.0][..]));
         block.quality = Quality::GAP;
         assert_eq!(chain.process(&block).newest(), Some(&[1.0, 1.0][..]));
+        chain.begin_run();
+        assert_eq!(chain.process(&block).newest(), Some(&[1.0, 2.0][..]));
+        assert_eq!(chain.process(&block).newest(), Some(&[1.0, 2.0][..]));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::lane_source::InstantDecoder;
 use super::lanes::LaneContext;
 use super::metrics::PredictorMetrics;
-use super::predictor::LEAST_KNOWN;
 use super::recent::RecentMean;
 use crate::frame::{Block, BlockSpec, Clock, FrameKind, Instant, ModelStamp, Quality, Regions};
 use crate::publish::{FramePort, Outlet, RowStamp};
@@ -26,6 +25,8 @@ pub struct Weights {
     pub period: f64,
     /// How long after the stamp that a frame is given, in seconds, the samples end that it was predicted from.
     pub after_stamp: f64,
+    /// The least part of that time that has to be measured.
+    pub least_known: f64,
     /// Set when somebody learns: values predicted before the first update are flagged.
     pub warming_up: bool,
 }
@@ -68,8 +69,8 @@ pub struct Decoder {
     period: f64,
     rate: f64,
     seq: u64,
-    /// Of the newest row, for the frame that says that no more come.
-    last: Option<(u32, Instant)>,
+    /// The run of the newest row, when it was measured and when it arrived: for the frame that says that no more come.
+    last: Option<(u32, Instant, Instant)>,
     row: Vec<f64>,
 }
 
@@ -118,21 +119,22 @@ impl Decoder {
     pub fn process(&mut self, block: &Block) {
         for i in 0..block.len() {
             let (Some(weights), Some(recent)) = (&self.weights, &mut self.recent) else { return };
-            if self.last.is_some_and(|(run, _)| run != block.run) {
+            if self.last.is_some_and(|(run, ..)| run != block.run) {
                 recent.clear();
             }
             let at = block.time_of(i, self.period);
-            let known = recent.push(block, i, at, &mut self.row) >= LEAST_KNOWN;
+            let known = recent.push(block, i, at, &mut self.row) >= weights.least_known;
             let warming_up = if weights.warming_up || !known { Quality::WARMING_UP } else { Quality::GOOD };
             weights.snapshot.predict(&self.row, &mut self.values);
+            self.metrics.decoded((self.clock.now() - block.arrived_at) / self.clock.speed());
             self.send(block.run, at, block.arrived_at, block.quality | warming_up);
         }
     }
 
     /// The source fell silent: says once more what was last known, flagged.
-    pub fn lost(&mut self, now: Instant) {
-        if let Some((run, at)) = self.last {
-            self.send(run, at, now, Quality::GAP);
+    pub fn lost(&mut self) {
+        if let Some((run, measured_at, arrived_at)) = self.last {
+            self.send(run, measured_at, arrived_at, Quality::GAP);
         }
     }
 
@@ -142,9 +144,8 @@ impl Decoder {
         if let Some(outlet) = &mut self.outlet {
             outlet.values(&self.values, RowStamp { t_target: target, quality, t_measured: measured_at });
         }
-        self.metrics.decoded((self.clock.now() - arrived_at) / self.clock.speed());
         if self.port.wanted() {
-            self.rows.send(|row| {
+            let kept = self.rows.send(|row| {
                 row.seq = self.seq;
                 row.run = run;
                 row.target = target;
@@ -157,8 +158,11 @@ impl Decoder {
                 row.skill.extend_from_slice(&weights.skill);
                 row.of = Some((Arc::clone(&weights.regions), weights.model.clone()));
             });
+            if !kept {
+                self.metrics.dropped();
+            }
         }
         self.seq += 1;
-        self.last = Some((run, measured_at));
+        self.last = Some((run, measured_at, arrived_at));
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use prometheus::Histogram;
+
 use super::features::Features;
-use crate::encoders::{Encoder, Input, Windows};
+use crate::encoders::{EncodeError, Encoder, Input, Windows};
 use crate::frame::{Block, Clock, Event, Instant, MonotonicClock, Quality};
 
 /// How long an event that says nothing of its duration (a plain marker) is held, in seconds.
@@ -18,19 +20,23 @@ pub struct EncoderCounts {
     pub errors: u64,
     /// Passes that took longer than the deadline.
     pub late: u64,
-    /// How long the last pass took, in seconds.
-    pub seconds: f64,
 }
 
 /// An encoder with what it needs between two passes. Runs on an inference lane, or on the caller's thread in replay.
 pub struct EncoderStep {
-    name: Arc<str>,
     encoder: Box<dyn Encoder>,
-    deadline: f64,
     listens: Listens,
     output: Vec<f32>,
     features: Features,
+    judge: Judge,
+}
+
+/// Times and counts passes, and says what is wrong with one.
+struct Judge {
+    name: Arc<str>,
+    deadline: f64,
     counts: EncoderCounts,
+    duration: Option<Histogram>,
 }
 
 /// What an encoder is given.
@@ -48,28 +54,26 @@ impl EncoderStep {
     pub fn new(name: &str, encoder: Box<dyn Encoder>, listens: Listens, deadline: f64) -> Self {
         let values = vec![0.0; encoder.spec().dims];
         Self {
-            name: name.into(),
             encoder,
-            deadline,
             listens,
             output: Vec::new(),
             features: Features { values, ..Features::default() },
-            counts: EncoderCounts::default(),
+            judge: Judge { name: name.into(), deadline, counts: EncoderCounts::default(), duration: None },
         }
     }
 
-    /// Its name in the configuration.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
+    /// Times every pass into `duration`.
+    pub fn observe(&mut self, duration: Histogram) {
+        self.judge.duration = Some(duration);
     }
 
     /// What it did so far.
     pub fn counts(&self) -> EncoderCounts {
-        self.counts
+        self.judge.counts
     }
 
-    /// Encodes one event; its features hold for as long as the event lasts, or a second where it says nothing of that. Nothing comes of an event that the encoder
-    /// has no use for (one without words, to a text encoder).
+    /// Encodes one event; its features hold for as long as the event lasts, or a second where it says nothing of that.
+    /// Nothing comes of an event that the encoder has no use for (one without words, to a text encoder).
     pub fn event(&mut self, event: &Event, arrived_at: Instant) -> Option<&Features> {
         let input = match self.listens {
             Listens::Words => Input::Text(event.text.as_deref()?),
@@ -83,7 +87,7 @@ impl EncoderStep {
         self.features.run = event.run;
         let began = MonotonicClock.now();
         let result = self.encoder.encode(&input, &mut self.output);
-        let quality = judge(&mut self.counts, &self.name, self.deadline, MonotonicClock.now() - began, result.err());
+        let quality = self.judge.pass(MonotonicClock.now() - began, result.err());
         self.features.quality = quality;
         // The words of another event say nothing about this one: a failed pass leaves zeros.
         fill(&mut self.features.values, &self.output, quality, true);
@@ -92,13 +96,13 @@ impl EncoderStep {
 
     /// Takes in a block and encodes every window it completes; a window's features hold for the hop before its end.
     pub fn block(&mut self, block: &Block, mut emit: impl FnMut(&Features)) {
-        let Self { encoder, output, features, counts, name, deadline, .. } = self;
+        let Self { encoder, output, features, judge, .. } = self;
         let Listens::Windows(windows, hop) = &mut self.listens else { return };
         let (samples, channels, hop) = (windows.samples(), block.channels(), *hop);
         windows.push(block, |data, end, quality| {
             let began = MonotonicClock.now();
             let result = encoder.encode(&Input::Window { data, channels, samples }, output);
-            let judged = judge(counts, name, *deadline, MonotonicClock.now() - began, result.err());
+            let judged = judge.pass(MonotonicClock.now() - began, result.err());
             features.start = end - hop;
             features.end = end;
             features.measured_at = end;
@@ -112,29 +116,27 @@ impl EncoderStep {
     }
 }
 
-/// Counts a pass and says what is wrong with it.
-fn judge(
-    counts: &mut EncoderCounts,
-    name: &str,
-    deadline: f64,
-    seconds: f64,
-    error: Option<crate::encoders::EncodeError>,
-) -> Quality {
-    counts.seconds = seconds;
-    let mut quality = Quality::GOOD;
-    match error {
-        Some(error) => {
-            counts.errors += 1;
-            quality |= Quality::STALE_MODEL;
-            tracing::warn!(encoder = name, %error, "a pass failed; its features are flagged STALE_MODEL");
+impl Judge {
+    /// A pass took so many seconds, and failed or not: the flags of its features.
+    fn pass(&mut self, seconds: f64, error: Option<EncodeError>) -> Quality {
+        if let Some(duration) = &self.duration {
+            duration.observe(seconds);
         }
-        None => counts.passes += 1,
+        let mut quality = Quality::GOOD;
+        match error {
+            Some(error) => {
+                self.counts.errors += 1;
+                quality |= Quality::STALE_MODEL;
+                tracing::warn!(encoder = &*self.name, %error, "a pass failed; its features are flagged STALE_MODEL");
+            }
+            None => self.counts.passes += 1,
+        }
+        if seconds > self.deadline {
+            self.counts.late += 1;
+            quality |= Quality::LATE;
+        }
+        quality
     }
-    if seconds > deadline {
-        counts.late += 1;
-        quality |= Quality::LATE;
-    }
-    quality
 }
 
 fn fill(values: &mut [f64], output: &[f32], quality: Quality, clear: bool) {

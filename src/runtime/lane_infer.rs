@@ -7,10 +7,10 @@ use crossbeam::queue::ArrayQueue;
 
 use super::encoder::{EncoderStep, Listens};
 use super::features::Features;
-use super::lanes::LaneContext;
+use super::lanes::{Fault, LaneContext};
 use super::metrics::EncoderMetrics;
 use crate::encoders::{Encoder, Windows};
-use crate::frame::{Block, BlockSpec, Event, Instant};
+use crate::frame::{Block, BlockSpec, Event, Instant, Quality};
 use crate::ring::{LinkReceiver, LinkSender, Wake};
 
 /// How long the lane sleeps when nobody rings.
@@ -83,18 +83,28 @@ impl InferLane {
     pub fn run(self, context: &LaneContext) {
         let Self { name, encoder, deadline, listening, inbox, mut features, metrics } = self;
         inbox.wake.attach();
+        let part = format!("encoders.{name}");
+        metrics.watch(encoder.cache());
         let mut encoder = Some(encoder);
-        let mut of_events = |listens| encoder.take().map(|e| EncoderStep::new(&name, e, listens, deadline));
+        let make = |encoder, listens| {
+            let mut step = EncoderStep::new(&name, encoder, listens, deadline);
+            step.observe(metrics.duration());
+            step
+        };
         let mut step = match listening {
-            Listening::Words => of_events(Listens::Words),
-            Listening::Columns => of_events(Listens::Columns),
+            Listening::Words => encoder.take().map(|e| make(e, Listens::Words)),
+            Listening::Columns => encoder.take().map(|e| make(e, Listens::Columns)),
             Listening::Windows { .. } => None,
         };
         let mut blocks: Option<LinkReceiver<Block>> = None;
         if step.is_some() {
-            context.status.ready(&name);
+            context.status.ready(&part);
         }
-        let mut send = |f: &Features| features.send(|slot| slot.clone_from(f));
+        let mut send = |f: &Features| {
+            if !features.send(|slot| slot.clone_from(f)) {
+                metrics.dropped();
+            }
+        };
         loop {
             let stopping = context.stopping();
             let mut busy = false;
@@ -110,25 +120,27 @@ impl InferLane {
                     }
                     InferMessage::Source(spec, link) => {
                         if let (Listening::Windows { window, hop }, Some(encoder)) = (&listening, encoder.take()) {
-                            match Windows::new(&spec, *window, *hop) {
-                                Ok(windows) => {
-                                    let listens = Listens::Windows(windows, *hop);
-                                    step = Some(EncoderStep::new(&name, encoder, listens, deadline));
+                            let fitted = encoder.fits(&spec, *window).and_then(|()| Windows::new(&spec, *window, *hop));
+                            match fitted {
+                                Ok(windows) => step = Some(make(encoder, Listens::Windows(windows, *hop))),
+                                Err(error) => {
+                                    context.fail(Fault::Data, format!("encoder \"{name}\": {error}"));
+                                    return;
                                 }
-                                Err(error) => context.fail(format!("encoder \"{name}\": {error}")),
                             }
                         }
                         blocks = Some(link);
-                        context.status.ready(&name);
+                        context.status.ready(&part);
                     }
                 }
             }
             if let (Some(step), Some(link)) = (&mut step, &mut blocks) {
-                while let Some(block) = link.receive() {
+                while let Some(mut block) = link.receive() {
                     busy = true;
-                    step.block(&block, |f| {
-                        send(f);
-                    });
+                    if block.after_loss() {
+                        block.quality |= Quality::GAP | Quality::DROPPED_BEFORE;
+                    }
+                    step.block(&block, &mut send);
                 }
             }
             if busy {

@@ -1,6 +1,5 @@
 //! The lane that learns: features meet volumes, predictions are scored, weights move.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,21 +7,25 @@ use std::time::Duration;
 use crossbeam::channel;
 use crossbeam::queue::SegQueue;
 
+use super::at_work::{AtWork, Publisher};
 use super::checkpoints::ResumeError;
 use super::decoder::Weights;
 use super::features::Features;
-use super::lanes::LaneContext;
-use super::metrics::PredictorMetrics;
+use super::lanes::{Fault, LaneContext};
+use super::metrics::{FrameMetrics, PredictorMetrics};
 use super::plan::{Feed, Plan};
 use super::predictor::{InputSpec, Predictor, PredictorConfig};
 use super::session::Measured;
-use crate::frame::{Block, BlockSpec, Clock, FrameKind, MonotonicClock, RegionFrame, Regions};
-use crate::publish::{Outgoing, Outlet, RowStamp};
-use crate::ridge::{CheckpointError, SearchResult, Snapshot};
+use crate::frame::{Block, BlockSpec, Clock, MonotonicClock, Quality, Regions};
+use crate::publish::Outgoing;
+use crate::ridge::CheckpointError;
 use crate::ring::{LinkReceiver, SwapGiver, Wake};
 
 /// How long the lane sleeps when nobody rings: what bounds its reaction to blocks that come quietly.
 const NAP: Duration = Duration::from_millis(20);
+
+/// How much of one link is taken in before the lane looks at the others, and at its letters.
+const AT_ONCE: usize = 256;
 
 /// What can be asked of the learn lane while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +115,8 @@ pub struct LearnLane {
     pub checkpoints: Option<CheckpointPlan>,
     /// One a predictor.
     pub metrics: Vec<PredictorMetrics>,
+    /// One a source: its `measured` frames.
+    pub measured: Vec<FrameMetrics>,
 }
 
 struct OpenedSource {
@@ -120,45 +125,15 @@ struct OpenedSource {
     measured: Option<Measured>,
 }
 
-struct AtWork {
-    predictor: Predictor,
-    search: Option<channel::Receiver<SearchResult>>,
-    failing_checkpoints: bool,
-}
-
-/// One outlet for each predictor (or source) and kind of frame, where one is wanted.
-type Outlets = BTreeMap<(Arc<str>, FrameKind), Option<Box<dyn Outlet>>>;
-
-/// Sends frames out: to the service, and to outlets of this lane, which are opened with the first frame.
-struct Publisher<'a> {
-    context: &'a LaneContext,
-    outlets: Outlets,
-}
-
-impl Publisher<'_> {
-    fn frame(&mut self, frame: RegionFrame, regions: &Regions, rate: f64) {
-        let outlet = self
-            .outlets
-            .entry((Arc::clone(&frame.predictor), frame.kind))
-            .or_insert_with(|| self.context.outlets.open(&frame.predictor, frame.kind, regions, rate));
-        if let Some(outlet) = outlet {
-            let stamp = RowStamp { t_target: frame.t_target, t_measured: frame.t_measured, quality: frame.quality };
-            outlet.values(&frame.values, stamp);
-            if let Some(skill) = &frame.skill {
-                outlet.skill(skill);
-            }
-        }
-        self.context.port.send(Outgoing::Frame(Arc::new(frame)));
-    }
-}
-
 impl LearnLane {
     /// Runs until told to stop and everything that was sent has been learned from.
     pub fn run(mut self, context: &LaneContext) {
         self.inbox.wake.attach();
         let mut sources: Vec<Option<OpenedSource>> = self.plan.sources.iter().map(|_| None).collect();
         let mut at_work: Vec<Option<AtWork>> = self.plan.predictors.iter().map(|_| None).collect();
-        let mut publisher = Publisher { context, outlets: BTreeMap::new() };
+        let mut publisher = Publisher::new(context);
+        // Those that need no source.
+        self.build(&sources, &mut at_work, context);
         let mut saved_at = MonotonicClock.now();
         loop {
             let stopping = context.stopping();
@@ -178,11 +153,7 @@ impl LearnLane {
                 }
             }
             busy |= self.take_features(&mut sources, &mut at_work, &mut publisher);
-            for (work, metrics) in at_work.iter_mut().zip(&self.metrics) {
-                if let Some(work) = work {
-                    work.adopt_search(metrics);
-                }
-            }
+            at_work.iter_mut().flatten().for_each(|work| work.turn(&mut publisher));
             if let Some(plan) = &self.checkpoints
                 && MonotonicClock.now() - saved_at >= plan.every
             {
@@ -257,17 +228,16 @@ impl LearnLane {
                         resumed => drop(resumed?),
                     }
                 }
-                self.metrics[index].learner(predictor.learner());
                 Ok(predictor)
             });
             match resumed {
                 Ok(predictor) => {
                     context.port.send(Outgoing::Regions(Arc::clone(predictor.regions())));
-                    offer_weights(&predictor, &mut self.instant[index]);
-                    context.status.ready(&plan.name);
-                    at_work[index] = Some(AtWork { predictor, search: None, failing_checkpoints: false });
+                    context.status.ready(&format!("predictors.{}", plan.name));
+                    let giver = self.instant[index].take();
+                    at_work[index] = Some(AtWork::new(predictor, self.metrics[index].clone(), giver));
                 }
-                Err(error) => context.fail(format!("predictor \"{}\": {error}", plan.name)),
+                Err(error) => context.fail(Fault::Data, format!("predictor \"{}\": {error}", plan.name)),
             }
         }
     }
@@ -281,11 +251,15 @@ impl LearnLane {
     ) -> bool {
         let mut busy = false;
         for (encoder, link) in self.features.iter_mut().enumerate() {
-            while let Some(features) = link.receive() {
+            for _ in 0..AT_ONCE {
+                let Some(mut features) = link.receive() else { break };
                 busy = true;
+                if features.after_loss() {
+                    features.quality |= Quality::DROPPED_BEFORE;
+                }
                 for (p, input) in self.plan.inputs_of(Feed::Encoder(encoder)) {
                     if let Some(work) = &mut at_work[p] {
-                        work.features(input, &features, publisher, &self.metrics[p]);
+                        work.features(input, &features, publisher);
                     }
                 }
             }
@@ -296,27 +270,30 @@ impl LearnLane {
             .chain((0..sources.len()).filter(|i| self.plan.is_target(*i)));
         for index in targets_last {
             let Some(source) = &mut sources[index] else { continue };
-            while let Some(block) = source.blocks.receive() {
+            for _ in 0..AT_ONCE {
+                let Some(mut block) = source.blocks.receive() else { break };
                 busy = true;
+                if block.after_loss() {
+                    block.quality |= Quality::GAP | Quality::DROPPED_BEFORE;
+                }
                 for (p, input) in self.plan.inputs_of(Feed::Source(index)) {
                     let Some(work) = &mut at_work[p] else { continue };
                     for i in 0..block.len() {
                         features.of_sample(&block, i, source.spec.period());
-                        match self.instant[p] {
-                            // Its frames are made on the source's own lane.
-                            Some(_) => work.predictor.hold(input, &features),
-                            None => work.features(input, &features, publisher, &self.metrics[p]),
-                        }
+                        work.features(input, &features, publisher);
                     }
                 }
                 if let Some(measured) = &mut source.measured {
                     let regions = Arc::clone(measured.regions());
-                    measured.frames(&block, |frame| publisher.frame(frame, &regions, source.spec.rate));
+                    measured.frames(&block, |frame| {
+                        self.measured[index].frame(&frame, publisher.context.session.clock().speed());
+                        publisher.frame(frame, &regions, source.spec.rate);
+                    });
                 }
                 for p in self.plan.learners_of(index) {
-                    let Some(work) = &mut at_work[p] else { continue };
-                    work.learn(&block, publisher, &self.metrics[p]);
-                    offer_weights(&work.predictor, &mut self.instant[p]);
+                    if let Some(work) = &mut at_work[p] {
+                        work.learn(&block, publisher);
+                    }
                 }
             }
         }
@@ -342,10 +319,11 @@ impl LearnLane {
                 LearnCommand::Learn => work.predictor.learner_mut().learn(),
                 LearnCommand::Freeze => work.predictor.learner_mut().freeze(),
                 LearnCommand::Checkpoint => match &self.checkpoints {
-                    Some(checkpoints) => work.predictor.save(&checkpoints.folder).map_err(|e| e.to_string())?,
+                    Some(checkpoints) => work.save(&checkpoints.folder).map_err(|e| e.to_string())?,
                     None => return Err("no checkpoints are kept: set session.state_dir".into()),
                 },
             }
+            work.changed();
             done.push(plan.name.clone());
         }
         match predictor {
@@ -359,76 +337,8 @@ impl LearnLane {
 
     fn save_all(&self, at_work: &mut [Option<AtWork>]) {
         let Some(checkpoints) = &self.checkpoints else { return };
-        for (work, metrics) in at_work.iter_mut().zip(&self.metrics) {
-            let Some(work) = work else { continue };
-            match work.predictor.save(&checkpoints.folder) {
-                Ok(()) => {
-                    metrics.checkpoint(true);
-                    work.failing_checkpoints = false;
-                }
-                Err(error) => {
-                    metrics.checkpoint(false);
-                    if !std::mem::replace(&mut work.failing_checkpoints, true) {
-                        tracing::error!(predictor = %work.predictor.name(), %error, "checkpoints fail; decoding goes on without them");
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl AtWork {
-    fn features(
-        &mut self,
-        input: usize,
-        features: &Features,
-        publisher: &mut Publisher<'_>,
-        metrics: &PredictorMetrics,
-    ) {
-        let (rate, regions) = (self.predictor.rate(), Arc::clone(self.predictor.regions()));
-        let speed = publisher.context.session.clock().speed();
-        self.predictor.features(input, features, |frame| {
-            metrics.frame(&frame, speed);
-            publisher.frame(frame, &regions, rate);
-        });
-    }
-
-    fn learn(&mut self, block: &Block, publisher: &mut Publisher<'_>, metrics: &PredictorMetrics) {
-        let (rate, regions) = (self.predictor.rate(), Arc::clone(self.predictor.regions()));
-        let speed = publisher.context.session.clock().speed();
-        for i in 0..block.len() {
-            self.predictor.volume(block, i, |frame| {
-                metrics.frame(&frame, speed);
-                publisher.frame(frame, &regions, rate);
-            });
-        }
-        metrics.learner(self.predictor.learner());
-        if self.search.is_none()
-            && let Some(job) = self.predictor.learner_mut().begin_search()
-        {
-            let (sender, receiver) = channel::bounded(1);
-            let thread = std::thread::Builder::new().name("learn:search".into());
-            match thread.spawn(move || drop(sender.send(job.run()))) {
-                Ok(_) => self.search = Some(receiver),
-                Err(error) => tracing::warn!(%error, "no thread for the search of λ; it stays as it is"),
-            }
-        }
-    }
-
-    fn adopt_search(&mut self, metrics: &PredictorMetrics) {
-        match self.search.as_ref().map(channel::Receiver::try_recv) {
-            Some(Ok(result)) => {
-                let measured = (result.drift, result.condition);
-                self.predictor.learner_mut().adopt(result);
-                metrics.search(measured.0, measured.1);
-                self.search = None;
-            }
-            Some(Err(channel::TryRecvError::Disconnected)) => {
-                self.predictor.learner_mut().abandon_search();
-                self.search = None;
-            }
-            Some(Err(channel::TryRecvError::Empty)) | None => {}
-        }
+        // A failure is told of and counted there.
+        at_work.iter_mut().flatten().for_each(|work| drop(work.save(&checkpoints.folder)));
     }
 }
 
@@ -443,26 +353,4 @@ pub fn source_input(name: &str, spec: &BlockSpec) -> InputSpec {
     let names = Regions::new(spec.channels.iter().map(|c| c.name.clone()).collect(), Default::default());
     let sha256 = names.regions_id.to_string();
     InputSpec { name: name.into(), dims: spec.channels.len(), hop: Some(spec.period()), sha256 }
-}
-
-/// Sends the weights of an instant predictor to the lane that predicts with them, in a box that came back from there.
-fn offer_weights(predictor: &Predictor, giver: &mut Option<SwapGiver<Weights>>) {
-    let Some(giver) = giver else { return };
-    let learner = predictor.learner();
-    let mut weights = giver.spare().unwrap_or_else(|| {
-        Box::new(Weights {
-            snapshot: Snapshot::new(learner.features(), learner.targets()),
-            regions: Arc::clone(predictor.regions()),
-            model: predictor.model().clone(),
-            skill: vec![0.0; learner.targets()],
-            warming_up: true,
-            period: predictor.period(),
-            after_stamp: predictor.after_stamp(),
-        })
-    });
-    learner.snapshot_into(&mut weights.snapshot);
-    learner.skill().r_into(&mut weights.skill);
-    weights.model = predictor.model().clone();
-    weights.warming_up = learner.updates() == 0;
-    giver.offer(weights);
 }

@@ -6,25 +6,23 @@ use std::time::Duration;
 use super::decoder::Row;
 use super::lanes::LaneContext;
 use super::session::FrameOf;
-use crate::frame::FrameKind;
+use crate::frame::{FrameKind, Quality};
 use crate::publish::Outgoing;
-use crate::ring::{LinkReceiver, Wake};
+use crate::ring::LinkReceiver;
 
-/// How long the lane sleeps when nobody rings.
-const NAP: Duration = Duration::from_millis(100);
+/// How long the lane sleeps between two looks. Nobody rings for it: a wake-up for every sample would cost a source's
+/// lane more than predicting it does, and whoever reads these frames over a socket does not feel the wait.
+const NAP: Duration = Duration::from_millis(5);
 
 /// What the publishing lane is made of.
 pub struct PublishLane {
     /// Each instant predictor's name and rows.
     pub rows: Vec<(Arc<str>, LinkReceiver<Row>)>,
-    /// The lane's bell.
-    pub wake: Arc<Wake>,
 }
 
 impl PublishLane {
     /// Runs until told to stop and everything that was sent has been published.
     pub fn run(mut self, context: &LaneContext) {
-        self.wake.attach();
         loop {
             let stopping = context.stopping();
             let mut busy = false;
@@ -41,7 +39,7 @@ impl PublishLane {
                         t_measured: row.measured_at,
                         t_arrived: row.arrived_at,
                         regions,
-                        quality: row.quality,
+                        quality: if row.after_loss() { row.quality | Quality::DROPPED_BEFORE } else { row.quality },
                         model,
                     };
                     let frame = context.session.frame(&of, row.values.clone(), Some(row.skill.clone()));
@@ -52,7 +50,7 @@ impl PublishLane {
                 if stopping {
                     return;
                 }
-                self.wake.sleep(NAP);
+                std::thread::sleep(NAP);
             }
         }
     }

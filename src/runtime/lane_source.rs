@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::Chain;
 use super::decoder::{Decoder, Row, Weights};
-use super::lanes::LaneContext;
+use super::lanes::{Fault, LaneContext};
 use super::metrics::{PredictorMetrics, SourceMetrics};
 use super::priority;
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
 use crate::frame::{Block, BlockSpec, Instant, PrepareError, Quality, Stage};
-use crate::ring::{LinkReceiver, LinkSender, Overflow, SwapTaker, Wake, link};
+use crate::ring::{LinkReceiver, LinkSender, SwapTaker, Wake, link};
 
 /// Opens the source; called on its lane, and again after a failure.
 pub type OpenSource = Box<dyn Fn(Arc<SourceStats>) -> Result<Box<dyn Source>, SourceError> + Send>;
@@ -61,8 +61,10 @@ pub struct SourceLane {
     pub consumers: Vec<Consumer>,
     /// Predictors that run here.
     pub decoders: Vec<InstantDecoder>,
-    /// A gap longer than this many seconds begins a new run.
+    /// A gap longer than this many seconds begins a new run: of this source, or of all where it is a target.
     pub run_gap: f64,
+    /// Whether a predictor learns from it: where the scanner pauses, everybody's run is over.
+    pub is_target: bool,
     /// The processor it is tied to.
     pub processor: Option<usize>,
     /// Times and ages.
@@ -78,19 +80,27 @@ impl SourceLane {
         let output = chain.output().clone();
         let mut links: Vec<LinkSender<Block>> = Vec::new();
         for consumer in std::mem::take(&mut self.consumers) {
-            let (sender, receiver) =
-                link(LINK_BLOCKS, Overflow::DropOldest, || Block::new(&output), Arc::clone(&consumer.wake));
+            let (sender, receiver) = link(LINK_BLOCKS, || Block::new(&output), Arc::clone(&consumer.wake));
             (consumer.connect)(output.clone(), receiver);
             consumer.wake.ring();
             links.push(sender);
         }
-        let mut decoders: Vec<Decoder> = std::mem::take(&mut self.decoders)
-            .into_iter()
-            .map(|instant| Decoder::new(instant, &output, context))
-            .collect();
-        context.status.ready(&self.name);
+        let decoders = std::mem::take(&mut self.decoders);
+        let mut decoders: Vec<Decoder> =
+            decoders.into_iter().map(|instant| Decoder::new(instant, &output, context)).collect();
+        if context.realtime.is_some()
+            && let Err(error) = priority::lock_memory()
+        {
+            tracing::warn!(source = self.name, %error, "memory is not locked: latency may suffer when it is swapped out (LimitMEMLOCK= in the unit, or ulimit -l)");
+        }
+        context.status.ready(&self.part());
         self.pump(source.as_mut(), &mut chain, &mut links, &mut decoders, context);
-        context.status.ended(&self.name);
+        self.stats.up.store(false, Ordering::Relaxed);
+        context.status.ended(&self.part());
+    }
+
+    fn part(&self) -> String {
+        format!("sources.{}", self.name)
     }
 
     fn prepare_thread(&self, context: &LaneContext) {
@@ -100,12 +110,12 @@ impl SourceLane {
             tracing::warn!(source = self.name, processor, %error, "could not be tied to its processor; runs anywhere");
         }
         if let Some(wanted) = context.realtime {
-            let (granted, refused) = priority::ask_for_realtime(wanted);
-            self.metrics.realtime(granted.realtime);
-            if let Some(error) = refused {
+            let granted = priority::ask_for_realtime(wanted);
+            self.metrics.realtime(granted.is_ok());
+            if let Err(error) = granted {
                 tracing::warn!(
-                    source = self.name, %error, realtime = granted.realtime, locked = granted.locked,
-                    "no real-time scheduling: latency will suffer under load (LimitRTPRIO= and LimitMEMLOCK= in the unit, or ulimit -r and -l)"
+                    source = self.name, %error,
+                    "no real-time scheduling: latency will suffer under load (LimitRTPRIO= in the unit, or ulimit -r)"
                 );
             }
         }
@@ -115,19 +125,20 @@ impl SourceLane {
     fn open(&self, context: &LaneContext) -> Option<(Box<dyn Source>, Chain)> {
         let mut backoff = 0.25;
         while !context.stopping() {
+            context.beat();
             match (self.open)(Arc::clone(&self.stats)) {
                 Ok(source) => {
                     let chain = (self.stages)().and_then(|stages| Chain::prepare(stages, source.spec()));
                     match chain {
                         Ok(chain) => return Some((source, chain)),
                         Err(error) => {
-                            context.fail(format!("source \"{}\": {error}", self.name));
+                            context.fail(Fault::Config, format!("source \"{}\": {error}", self.name));
                             return None;
                         }
                     }
                 }
                 Err(error) => {
-                    context.status.waiting(&self.name, error.to_string());
+                    context.status.waiting(&self.part(), error.to_string());
                     tracing::warn!(source = self.name, %error, retry_s = backoff, "could not be opened");
                     context.sleep(backoff);
                     backoff = f64::min(backoff * 2.0, LONGEST_BACKOFF);
@@ -146,25 +157,27 @@ impl SourceLane {
         context: &LaneContext,
     ) {
         let mut block = Block::new(source.spec());
-        let mut newest: Option<Instant> = None;
-        let mut dropped = 0;
+        let (mut newest, mut silent): (Option<Instant>, bool) = (None, false);
         while !context.stopping() {
-            context.status.beat();
+            context.beat();
             for decoder in decoders.iter_mut() {
                 decoder.take_weights(context);
             }
             match source.pull(&mut block, PULL) {
                 Ok(Pull::Data) => {
+                    if std::mem::take(&mut silent) {
+                        context.status.ready(&self.part());
+                    }
                     self.stats.up.store(true, Ordering::Relaxed);
                     if !self.counts_itself {
                         self.stats.samples.fetch_add(block.len() as u64, Ordering::Relaxed);
                     }
                     if block.quality.contains(Quality::GAP) {
-                        self.begin_run_after(newest, &block, context);
+                        self.begin_run_after(newest, &block, chain, context);
                     }
-                    block.run += context.session.run();
+                    block.run += context.session.run_at(block.measured_at);
                     newest = Some(block.measured_at);
-                    self.metrics.age(block.arrived_at - block.measured_at);
+                    self.stats.set_newest(block.measured_at);
                     let output = chain.process(&block);
                     if output.is_empty() {
                         continue;
@@ -173,25 +186,24 @@ impl SourceLane {
                         decoder.process(output);
                     }
                     for link in links.iter_mut() {
-                        link.send(|slot| slot.copy_from(output));
+                        if !link.send(|slot| slot.copy_from(output)) {
+                            self.metrics.dropped();
+                        }
                     }
-                    let now = links.iter().map(LinkSender::dropped).sum();
-                    self.metrics.dropped(now - dropped);
-                    dropped = now;
                 }
                 Ok(Pull::Idle) => {}
                 Ok(Pull::Lost { seconds }) => {
+                    silent = true;
                     self.stats.up.store(false, Ordering::Relaxed);
-                    context.status.waiting(&self.name, format!("silent for {seconds:.2} s"));
+                    context.status.waiting(&self.part(), format!("silent for {seconds:.2} s"));
                     tracing::warn!(source = self.name, seconds, "fell silent; frames are flagged GAP until it returns");
-                    for decoder in decoders.iter_mut() {
-                        decoder.lost(context.session.clock().now());
-                    }
+                    decoders.iter_mut().for_each(Decoder::lost);
                 }
                 Ok(Pull::End) => return,
                 Err(error) => {
+                    silent = true;
                     self.stats.up.store(false, Ordering::Relaxed);
-                    context.status.waiting(&self.name, error.to_string());
+                    context.status.waiting(&self.part(), error.to_string());
                     tracing::warn!(source = self.name, %error, "gave nothing");
                     context.sleep(0.5);
                 }
@@ -199,11 +211,17 @@ impl SourceLane {
         }
     }
 
-    fn begin_run_after(&self, newest: Option<Instant>, block: &Block, context: &LaneContext) {
-        context.status.ready(&self.name);
-        if newest.is_some_and(|t| block.measured_at - t > self.run_gap) {
-            let run = context.session.begin_run();
+    fn begin_run_after(&self, newest: Option<Instant>, block: &Block, chain: &mut Chain, context: &LaneContext) {
+        let first = block.time_of(0, chain.input().period());
+        if newest.is_none_or(|t| first - t <= self.run_gap) {
+            return;
+        }
+        if self.is_target {
+            let run = context.session.begin_run(first);
             tracing::info!(source = self.name, run, "a new run begins after a long gap");
+        } else {
+            chain.begin_run();
+            tracing::info!(source = self.name, "begins anew after a long gap");
         }
     }
 }

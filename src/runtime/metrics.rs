@@ -11,10 +11,11 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::Predictor;
 use super::encoder::EncoderCounts;
 use crate::acquisition::SourceStats;
-use crate::frame::{FrameKind, RegionFrame};
-use crate::ridge::Learner;
+use crate::encoders::CacheStats;
+use crate::frame::{Clock, FrameKind, RegionFrame};
 
 /// From 1 µs to 8 s, doubling: one scale for stages and for whole paths.
 fn buckets() -> Vec<f64> {
@@ -23,6 +24,16 @@ fn buckets() -> Vec<f64> {
 
 /// A family, and the counter of a source that it shows.
 type SourceCount = (IntCounterVec, fn(&SourceStats) -> &AtomicU64);
+
+/// A source whose counters are read when somebody scrapes.
+struct Watched {
+    name: String,
+    stats: Arc<SourceStats>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The caches of encoders, by the encoder's name.
+type Caches = Arc<std::sync::Mutex<Vec<(String, Arc<CacheStats>)>>>;
 
 /// Every metric family of the daemon.
 pub struct Metrics {
@@ -40,6 +51,8 @@ pub struct Metrics {
     updates: IntCounterVec,
     rollbacks: IntCounterVec,
     refused_rows: IntCounterVec,
+    held_rows: IntCounterVec,
+    late_features: IntCounterVec,
     learning: IntGaugeVec,
     skill: [GaugeVec; 3],
     drift: GaugeVec,
@@ -48,9 +61,11 @@ pub struct Metrics {
     checkpoint_degraded: IntGaugeVec,
     encoder_seconds: HistogramVec,
     encoder_counts: [IntCounterVec; 3],
+    cache_counts: [IntCounterVec; 2],
     ready: IntGauge,
     clients: IntGauge,
-    watched: std::sync::Mutex<Vec<(String, Arc<SourceStats>)>>,
+    watched: std::sync::Mutex<Vec<Watched>>,
+    caches: Caches,
 }
 
 impl Metrics {
@@ -100,7 +115,7 @@ impl Metrics {
                 &["predictor", "kind"],
             )?,
             frames: counters("frames_total", "Frames made.", &["predictor", "kind"])?,
-            source_age: gauges("source_age_seconds", "Age of the newest sample on arrival.", &["source"])?,
+            source_age: gauges("source_age_seconds", "Age of the newest sample or event.", &["source"])?,
             source_up: states("source_up", "1 while data come.", &["source"])?,
             clock_offset: gauges("source_clock_offset_seconds", "What is added to the device's clock.", &["source"])?,
             source_counts: vec![
@@ -119,7 +134,11 @@ impl Metrics {
                     &s.clock_jumps
                 }),
             ],
-            link_dropped: counters("link_dropped_total", "Blocks dropped because a lane fell behind.", &["source"])?,
+            link_dropped: counters(
+                "link_dropped_total",
+                "Blocks, events, features or rows dropped because the lane after this one fell behind.",
+                &["from"],
+            )?,
             sink_dropped: counters("sink_dropped_total", "Frames dropped because a client fell behind.", &["sink"])?,
             realtime: states("realtime_granted", "1 where the lane runs under SCHED_FIFO.", &["source"])?,
             updates: counters("ridge_updates_total", "Volumes learned from.", &["predictor"])?,
@@ -130,7 +149,17 @@ impl Metrics {
             )?,
             refused_rows: counters(
                 "ridge_refused_total",
-                "Volumes not learned from: frozen, flagged, or not finite.",
+                "Volumes neither scored nor learned from: features not measured or not finite, or a run that is over.",
+                &["predictor"],
+            )?,
+            held_rows: counters(
+                "ridge_held_total",
+                "Volumes scored but not learned from: frozen, or flagged.",
+                &["predictor"],
+            )?,
+            late_features: counters(
+                "late_features_total",
+                "Features that came after their volume had been scored without them.",
                 &["predictor"],
             )?,
             learning: states("ridge_learning", "1 while the predictor learns, 0 while it is frozen.", &["predictor"])?,
@@ -165,35 +194,48 @@ impl Metrics {
                 counters("encoder_errors_total", "Passes that failed.", &["encoder"])?,
                 counters("encoder_deadline_misses_total", "Passes past their deadline.", &["encoder"])?,
             ],
+            cache_counts: [
+                counters("encoder_cache_hits_total", "Texts whose features were remembered.", &["encoder"])?,
+                counters("encoder_cache_misses_total", "Texts that had to be encoded.", &["encoder"])?,
+            ],
             ready,
             clients,
             watched: std::sync::Mutex::default(),
+            caches: Caches::default(),
             registry,
         }))
     }
 
-    /// The handles of one source; its counters are read from `stats` whenever somebody scrapes.
-    pub fn source(&self, name: &str, stats: Arc<SourceStats>) -> SourceMetrics {
+    /// The handles of one source or event source; its counters are read from `stats` whenever somebody scrapes. `clock`
+    /// is the one that its samples are stamped on.
+    pub fn source(&self, name: &str, stats: Arc<SourceStats>, clock: &Arc<dyn Clock>) -> SourceMetrics {
         if let Ok(mut watched) = self.watched.lock() {
-            watched.push((name.into(), stats));
+            watched.push(Watched { name: name.into(), stats, clock: Arc::clone(clock) });
         }
         SourceMetrics {
             name: name.into(),
             stage: self.stage.clone(),
-            age: self.source_age.with_label_values(&[name]),
             dropped: self.link_dropped.with_label_values(&[name]),
             realtime: self.realtime.with_label_values(&[name]),
         }
     }
 
-    /// The handles of one predictor, whose frames are of this kind (and residuals).
-    pub fn predictor(&self, name: &str) -> PredictorMetrics {
-        let of = |kind: FrameKind| KindMetrics {
+    /// The handles of the frames that a source or predictor makes.
+    pub fn frames(&self, name: &str, kind: FrameKind) -> FrameMetrics {
+        FrameMetrics {
             latency: self.latency.with_label_values(&[name, kind.as_str()]),
             frames: self.frames.with_label_values(&[name, kind.as_str()]),
-        };
+        }
+    }
+
+    /// The handles of one predictor, whose frames are of this kind (and residuals).
+    pub fn predictor(&self, name: &str) -> PredictorMetrics {
+        let of = |kind| self.frames(name, kind);
         PredictorMetrics {
             kinds: [FrameKind::Measured, FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual].map(of),
+            dropped: self.link_dropped.with_label_values(&[name]),
+            held: self.held_rows.with_label_values(&[name]),
+            late: self.late_features.with_label_values(&[name]),
             updates: self.updates.with_label_values(&[name]),
             rollbacks: self.rollbacks.with_label_values(&[name]),
             refused: self.refused_rows.with_label_values(&[name]),
@@ -209,8 +251,11 @@ impl Metrics {
     /// The handles of one encoder.
     pub fn encoder(&self, name: &str) -> EncoderMetrics {
         EncoderMetrics {
+            name: name.into(),
             seconds: self.encoder_seconds.with_label_values(&[name]),
             counts: self.encoder_counts.each_ref().map(|family| family.with_label_values(&[name])),
+            dropped: self.link_dropped.with_label_values(&[name]),
+            caches: Arc::clone(&self.caches),
         }
     }
 
@@ -234,14 +279,24 @@ impl Metrics {
     /// # Errors
     /// What cannot be written as text: a defect.
     pub fn text(&self) -> Result<String, prometheus::Error> {
+        let show = |counter: IntCounter, value: u64| counter.inc_by(value.saturating_sub(counter.get()));
         if let Ok(watched) = self.watched.lock() {
-            for (name, stats) in watched.iter() {
+            for Watched { name, stats, clock } in watched.iter() {
                 for (family, of) in &self.source_counts {
-                    let counter = family.with_label_values(&[name]);
-                    counter.inc_by(of(stats).load(Ordering::Relaxed).saturating_sub(counter.get()));
+                    show(family.with_label_values(&[name]), of(stats).load(Ordering::Relaxed));
                 }
                 self.source_up.with_label_values(&[name]).set(i64::from(stats.up.load(Ordering::Relaxed)));
                 self.clock_offset.with_label_values(&[name]).set(stats.clock_offset());
+                if let Some(newest) = stats.newest() {
+                    self.source_age.with_label_values(&[name]).set(clock.now() - newest);
+                }
+            }
+        }
+        if let Ok(caches) = self.caches.lock() {
+            for (name, stats) in caches.iter() {
+                for (family, count) in self.cache_counts.iter().zip([stats.hits(), stats.misses()]) {
+                    show(family.with_label_values(&[name]), count);
+                }
             }
         }
         let mut text = Vec::new();
@@ -254,7 +309,6 @@ impl Metrics {
 pub struct SourceMetrics {
     name: String,
     stage: HistogramVec,
-    age: Gauge,
     dropped: IntCounter,
     realtime: IntGauge,
 }
@@ -265,16 +319,9 @@ impl SourceMetrics {
         self.stage.with_label_values(&[&self.name, stage])
     }
 
-    /// The newest sample was this old when it arrived.
-    pub fn age(&self, seconds: f64) {
-        self.age.set(seconds);
-    }
-
-    /// So many blocks more were dropped on the way to other lanes.
-    pub fn dropped(&self, blocks: u64) {
-        if blocks > 0 {
-            self.dropped.inc_by(blocks);
-        }
+    /// Something was dropped on the way to another lane.
+    pub fn dropped(&self) {
+        self.dropped.inc();
     }
 
     /// Whether the kernel let the lane run under SCHED_FIFO.
@@ -283,16 +330,33 @@ impl SourceMetrics {
     }
 }
 
+/// The handles of one kind of frame.
 #[derive(Clone)]
-struct KindMetrics {
+pub struct FrameMetrics {
     latency: Histogram,
     frames: IntCounter,
+}
+
+impl FrameMetrics {
+    /// A frame was made, so many seconds after what it is made of arrived.
+    pub fn made(&self, seconds: f64) {
+        self.frames.inc();
+        self.latency.observe(seconds.max(0.0));
+    }
+
+    /// As [`made`](Self::made); `speed` is how many of the frame's clock's seconds pass in a real one.
+    pub fn frame(&self, frame: &RegionFrame, speed: f64) {
+        self.made((frame.t_published - frame.t_arrived) / speed);
+    }
 }
 
 /// The handles of one predictor.
 #[derive(Clone)]
 pub struct PredictorMetrics {
-    kinds: [KindMetrics; 4],
+    kinds: [FrameMetrics; 4],
+    dropped: IntCounter,
+    held: IntCounter,
+    late: IntCounter,
     updates: IntCounter,
     rollbacks: IntCounter,
     refused: IntCounter,
@@ -307,20 +371,24 @@ pub struct PredictorMetrics {
 impl PredictorMetrics {
     /// A frame was made; `speed` is how many of its clock's seconds pass in a real one.
     pub fn frame(&self, frame: &RegionFrame, speed: f64) {
-        let kind = &self.kinds[frame.kind as usize];
-        kind.frames.inc();
-        kind.latency.observe(((frame.t_published - frame.t_arrived) / speed).max(0.0));
+        self.kinds[frame.kind as usize].frame(frame, speed);
     }
 
     /// A frame was made on a real-time lane, so many seconds after its sample arrived.
     pub fn decoded(&self, seconds: f64) {
-        let kind = &self.kinds[FrameKind::Decoded as usize];
-        kind.frames.inc();
-        kind.latency.observe(seconds.max(0.0));
+        self.kinds[FrameKind::Decoded as usize].made(seconds);
     }
 
-    /// A volume went through: what the ridge is like now.
-    pub fn learner(&self, learner: &Learner) {
+    /// A row was dropped on its way to becoming a frame.
+    pub fn dropped(&self) {
+        self.dropped.inc();
+    }
+
+    /// What the predictor is like now.
+    pub fn predictor(&self, predictor: &Predictor) {
+        let learner = predictor.learner();
+        self.late.inc_by(predictor.late_features().saturating_sub(self.late.get()));
+        self.held.inc_by(learner.held().saturating_sub(self.held.get()));
         self.updates.inc_by(learner.updates().saturating_sub(self.updates.get()));
         self.rollbacks.inc_by(learner.rollbacks().saturating_sub(self.rollbacks.get()));
         self.refused.inc_by(learner.refused().saturating_sub(self.refused.get()));
@@ -348,16 +416,35 @@ impl PredictorMetrics {
 
 /// The handles of one encoder.
 pub struct EncoderMetrics {
+    name: String,
     seconds: Histogram,
     counts: [IntCounter; 3],
+    dropped: IntCounter,
+    caches: Caches,
 }
 
 impl EncoderMetrics {
+    /// How long each pass takes.
+    pub fn duration(&self) -> Histogram {
+        self.seconds.clone()
+    }
+
     /// What the encoder did so far.
     pub fn counts(&self, counts: &EncoderCounts) {
-        self.seconds.observe(counts.seconds);
         for (counter, value) in self.counts.iter().zip([counts.passes, counts.errors, counts.late]) {
             counter.inc_by(value.saturating_sub(counter.get()));
         }
+    }
+
+    /// The encoder's cache, if it has one; its counters are read whenever somebody scrapes.
+    pub fn watch(&self, cache: Option<Arc<CacheStats>>) {
+        if let (Some(cache), Ok(mut caches)) = (cache, self.caches.lock()) {
+            caches.push((self.name.clone(), cache));
+        }
+    }
+
+    /// Features were dropped on their way to the learn lane.
+    pub fn dropped(&self) {
+        self.dropped.inc();
     }
 }

@@ -1,5 +1,6 @@
 //! Which thread does what? Lanes for live input, one virtual-time loop for replay, the same steps in both.
 
+mod at_work;
 mod chain;
 mod checkpoints;
 pub mod decoder;

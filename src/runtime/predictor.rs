@@ -88,8 +88,9 @@ struct Input {
     newest: f64,
 }
 
-/// A row of sampled features is learned from only if at least this part of the time it looks at was measured.
-pub(super) const LEAST_KNOWN: f64 = 0.5;
+/// A volume may come this long after its end, in seconds, and still find the samples it goes with; or a TR, if that is
+/// longer. Reconstruction and motion correction take one or two.
+const VOLUME_DELAY: f64 = 5.0;
 
 /// A volume that comes this part of a TR from where it was expected is the one that was foretold: scanners jitter.
 const SAME_VOLUME: f64 = 0.1;
@@ -116,6 +117,11 @@ pub struct Predictor {
     newest: Option<(Instant, Instant)>,
     /// The volume to come whose prediction is published, as long as nothing new was told of what it looks at.
     ahead: Option<Instant>,
+    /// Until when features went into rows that were scored, in seconds: what is told later of that time comes too late.
+    used_until: f64,
+    late: u64,
+    /// The next volume that would begin, where nobody tells of volumes.
+    tick: Option<Instant>,
     row: Vec<f64>,
     /// Whether enough of the time that the row looks at was measured.
     known: bool,
@@ -144,7 +150,7 @@ impl Predictor {
         }
         let events = inputs.iter().all(|input| input.hop.is_none());
         let model = ModelStamp { id: stamp_id(name, &inputs), sha256: stamp_hash(config, &inputs), updates: 0 };
-        let horizon = lags.horizon(period) + period;
+        let horizon = lags.horizon(period) + VOLUME_DELAY.max(period);
         let inputs = inputs.into_iter().map(|spec| Input {
             timeline: match spec.hop {
                 Some(_) => FeatureTimeline::samples(spec.dims, horizon),
@@ -169,6 +175,9 @@ impl Predictor {
             sequence: [0; 2],
             newest: None,
             ahead: None,
+            used_until: f64::NEG_INFINITY,
+            late: 0,
+            tick: None,
             row: vec![0.0; width],
             known: true,
             prediction: vec![0.0; regions.names.len()],
@@ -177,10 +186,13 @@ impl Predictor {
         })
     }
 
-    /// Takes in features of one input. A predictor of sampled features answers with a `decoded` frame.
+    /// Takes in features of one input. A predictor of sampled features answers with a `decoded` frame, once all sampled
+    /// inputs have come as far.
     pub fn features(&mut self, input: usize, features: &Features, mut emit: impl FnMut(RegionFrame)) {
         self.hold(input, features);
-        if self.kind == FrameKind::Decoded && self.inputs.iter().all(|i| i.newest >= features.end.seconds() - 1e-9) {
+        let sampled = |input: &Input| input.spec.hop.is_some();
+        let behind = |input: &Input| sampled(input) && input.newest < features.end.seconds() - 1e-9;
+        if self.inputs.get(input).is_some_and(sampled) && !self.inputs.iter().any(behind) {
             let at = features.end + (self.shortest_lag() - self.period);
             let quality = self.predict(at);
             emit(self.publish(self.kind, at, quality));
@@ -191,8 +203,15 @@ impl Predictor {
     /// of its source.
     pub fn hold(&mut self, input: usize, features: &Features) {
         self.enter_run(features.run, features.start);
-        let horizon = self.lags.horizon(self.period) + self.period;
+        let horizon = self.lags.horizon(self.period) + VOLUME_DELAY.max(self.period);
+        if self.tick.is_none() && self.ticks() {
+            self.tick = Some(features.start);
+        }
         let Some(input) = self.inputs.get_mut(input) else { return };
+        // Of samples, the newest few may miss a volume that is told of at once; how much was known is asked there.
+        if input.spec.hop.is_none() && features.start.seconds() < self.used_until {
+            self.late += 1;
+        }
         input.timeline.push(features.start.seconds(), features.end.seconds(), &features.values);
         input.newest = features.end.seconds();
         input.flagged.retain(|(_, end, _)| features.end - *end < horizon);
@@ -219,7 +238,8 @@ impl Predictor {
     pub fn volume(&mut self, block: &Block, sample: usize, mut emit: impl FnMut(RegionFrame)) -> Observed {
         let at = block.time_of(sample, self.period) - self.volume_time.fraction() * self.period;
         if self.run.is_some_and(|run| block.run < run) {
-            return Observed::Refused;
+            // Its features are gone with their run.
+            return self.learner.refuse();
         }
         self.enter_run(block.run, at);
         let quality = self.predict(at);
@@ -234,13 +254,14 @@ impl Predictor {
         }
         self.went_in(block.measured_at, block.arrived_at);
         emit(self.publish(FrameKind::Residual, at, quality | block.quality));
-        if !self.known {
-            // What was not measured must not be learned as zero: the learner refuses such a row, and counts it.
-            self.row.fill(f64::NAN);
-        }
-        let observed = self.learner.observe(&self.row, &self.target, quality | block.quality);
+        // What was not measured must not be learned as zero.
+        let observed = match self.known {
+            true => self.learner.observe(&self.row, &self.target, quality | block.quality),
+            false => self.learner.refuse(),
+        };
         self.model.updates = self.learner.updates();
-        let oldest = at - (self.lags.horizon(self.period) + self.period);
+        self.used_until = self.used_until.max(self.lags.looks_until(at.seconds(), self.period));
+        let oldest = at - (self.lags.horizon(self.period) + VOLUME_DELAY.max(self.period));
         self.inputs.iter_mut().for_each(|input| input.timeline.forget(oldest.seconds()));
         self.ahead = None;
         if self.kind == FrameKind::Encoded && self.shortest_lag() >= self.period - 1e-9 {
@@ -250,6 +271,24 @@ impl Predictor {
             emit(self.publish(self.kind, next, quality));
         }
         observed
+    }
+
+    /// Lets time pass until `now`. A predictor of events that has no targets, so that nobody tells it of volumes,
+    /// answers with an `encoded` frame for every TR, from its first event on, as soon as all that it looks at is known.
+    pub fn pass_time(&mut self, now: Instant, mut emit: impl FnMut(RegionFrame)) {
+        while let Some(at) = self.tick.filter(|at| self.lags.looks_until(at.seconds(), self.period) <= now.seconds()) {
+            let quality = self.predict(at);
+            self.went_in(at, now);
+            emit(self.publish(self.kind, at, quality));
+            let oldest = at - (self.lags.horizon(self.period) + self.period);
+            self.inputs.iter_mut().for_each(|input| input.timeline.forget(oldest.seconds()));
+            self.tick = Some(at + self.period);
+        }
+    }
+
+    /// Whether nobody tells it of volumes.
+    pub fn ticks(&self) -> bool {
+        self.kind == FrameKind::Encoded && self.config.targets.is_none()
     }
 
     /// The ridge behind it: skill, updates, freezing, checkpoints.
@@ -267,6 +306,11 @@ impl Predictor {
         if let Some(job) = self.learner.begin_search() {
             self.learner.adopt(job.run());
         }
+    }
+
+    /// How often features came after the volume they belong to had been scored without them.
+    pub fn late_features(&self) -> u64 {
+        self.late
     }
 
     /// Says in its frames how much the ridge has learned, after something else than a volume changed it.
@@ -311,6 +355,11 @@ impl Predictor {
         (1.0 - self.volume_time.fraction()) * self.period
     }
 
+    /// The least part of the time a row looks at that has to be measured.
+    pub fn least_known(&self) -> f64 {
+        self.lags.least_known()
+    }
+
     /// `encoded` or `decoded`.
     pub fn kind(&self) -> FrameKind {
         self.kind
@@ -329,6 +378,7 @@ impl Predictor {
             self.learner.new_run();
         }
         self.ahead = None;
+        (self.used_until, self.tick) = (f64::NEG_INFINITY, None);
         for input in &mut self.inputs {
             input.timeline.new_run(at.seconds());
             input.flagged.clear();
@@ -355,7 +405,7 @@ impl Predictor {
             let met = input.flagged.iter().filter(|(start, end, _)| start.seconds() <= until && end.seconds() > from);
             quality = met.fold(quality, |q, (_, _, flags)| q | *flags);
         }
-        self.known = coverage >= LEAST_KNOWN;
+        self.known = coverage >= self.lags.least_known();
         if !self.known {
             quality |= Quality::WARMING_UP;
         }

@@ -2,37 +2,41 @@
 
 use std::io;
 
-/// What the kernel let us have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Granted {
-    /// The thread runs under SCHED_FIFO.
-    pub realtime: bool,
-    /// The process's memory stays in RAM.
-    pub locked: bool,
-}
-
-/// Puts the calling thread under SCHED_FIFO at `priority` (1–99) and locks the process's memory.
+/// Puts the calling thread under SCHED_FIFO at `priority` (1–99).
 ///
 /// On a loaded machine this is the largest single lever on the 99th percentile. Refusal is normal for a user without
-/// `LimitRTPRIO=` and `LimitMEMLOCK=`: the caller warns and counts, and everything still works.
-pub fn ask_for_realtime(priority: i32) -> (Granted, Option<io::Error>) {
-    let mut granted = Granted::default();
-    let mut refused = None;
+/// `LimitRTPRIO=`: the caller warns and counts, and everything still works.
+///
+/// # Errors
+/// What the kernel said.
+pub fn ask_for_realtime(priority: i32) -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: priority.clamp(1, 99) };
     // SAFETY: 0 is the calling thread, and `parameters` outlives the call.
-    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameters) } == 0 {
-        granted.realtime = true;
-    } else {
-        refused = Some(io::Error::last_os_error());
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameters) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
-    // Only what is in use is locked: locking future mappings too would pin every model and every thread's whole stack.
+}
+
+/// Keeps the process's memory in RAM: what is in use now and, where memory may be locked without limit, what is touched
+/// later. To be called once the buffers are there. Under a limit only the former: to lock what comes later would make
+/// an allocation past the limit fail.
+///
+/// # Errors
+/// What the kernel said; normal without `LimitMEMLOCK=`.
+pub fn lock_memory() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit for the call to fill in.
+    let asked = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
+    let flags = match asked == 0 && limit.rlim_cur == libc::RLIM_INFINITY {
+        true => libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT,
+        false => libc::MCL_CURRENT,
+    };
     // SAFETY: takes flags only.
-    if unsafe { libc::mlockall(libc::MCL_CURRENT) } == 0 {
-        granted.locked = true;
-    } else if refused.is_none() {
-        refused = Some(io::Error::last_os_error());
+    match unsafe { libc::mlockall(flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
-    (granted, refused)
 }
 
 /// Ties the calling thread to one processor, counted from 0.

@@ -8,7 +8,7 @@ use super::encoder::EncoderStep;
 use super::features::Features;
 use super::plan::{EncoderFeed, Feed, Plan};
 use super::predictor::Predictor;
-use super::session::Measured;
+use super::session::{Measured, Session};
 use crate::acquisition::file::Recorded;
 use crate::acquisition::{EventSource, Pull, Source, SourceError};
 use crate::frame::{Block, BlockSpec, Event, Instant, RegionFrame, VirtualClock};
@@ -45,16 +45,26 @@ impl SourceStep {
     }
 }
 
+/// One event source.
+pub struct EventStep {
+    /// Where its events come from.
+    pub source: Box<dyn RecordedEvents>,
+    /// An event of this label begins a new run.
+    pub run_marker: Option<String>,
+}
+
 /// Everything a replay is made of, numbered as in its [`Plan`].
 pub struct Replay {
     /// Who feeds whom.
     pub plan: Plan,
-    /// The clock that the session's frames are on; moved along by the data.
+    /// The session that frames belong to.
+    pub session: Session,
+    /// Its clock, moved along by the data.
     pub clock: Arc<VirtualClock>,
     /// The sources.
     pub sources: Vec<SourceStep>,
     /// The event sources.
-    pub events: Vec<Box<dyn RecordedEvents>>,
+    pub events: Vec<EventStep>,
     /// The encoders.
     pub encoders: Vec<EncoderStep>,
     /// The predictors.
@@ -93,15 +103,19 @@ impl Replay {
             }
         };
         for (i, events) in self.events.iter().enumerate() {
-            consider(events.peek(), 0, i);
+            consider(events.source.peek(), 0, i);
         }
         for (i, source) in self.sources.iter().enumerate() {
             consider(source.source.peek(), if self.plan.is_target(i) { 2 } else { 1 }, i);
         }
-        match next {
-            None => Ok(Step::End),
-            Some((at, 0, index)) => self.play_events(index, at, emit),
-            Some((at, _, index)) => self.play_block(index, at, emit),
+        let Some((at, class, index)) = next else { return Ok(Step::End) };
+        for predictor in self.predictors.iter_mut().filter(|p| p.ticks()) {
+            predictor.pass_time(at, &mut *emit);
+        }
+        self.clock.advance_to(at);
+        match class {
+            0 => self.play_events(index, at, emit),
+            _ => self.play_block(index, emit),
         }
     }
 
@@ -129,10 +143,14 @@ impl Replay {
         at: Instant,
         emit: &mut dyn FnMut(RegionFrame),
     ) -> Result<Step, SourceError> {
-        self.clock.advance_to(at);
         let mut events: Vec<Event> = Vec::new();
-        self.events[index].pull(&mut events, Duration::ZERO)?;
-        for event in &events {
+        let EventStep { source, run_marker } = &mut self.events[index];
+        source.pull(&mut events, Duration::ZERO)?;
+        for event in &mut events {
+            if run_marker.as_ref() == Some(&event.label) {
+                self.session.begin_run(event.onset);
+            }
+            event.run += self.session.run_at(event.onset);
             for encoder in self.plan.encoders_of(EncoderFeed::Events(index)) {
                 if let Some(features) = self.encoders[encoder].event(event, at) {
                     deliver(&self.plan, &mut self.predictors, Feed::Encoder(encoder), features, emit);
@@ -142,18 +160,13 @@ impl Replay {
         Ok(Step::Events)
     }
 
-    fn play_block(
-        &mut self,
-        index: usize,
-        at: Instant,
-        emit: &mut dyn FnMut(RegionFrame),
-    ) -> Result<Step, SourceError> {
-        self.clock.advance_to(at);
-        let Self { plan, sources, encoders, predictors, .. } = self;
+    fn play_block(&mut self, index: usize, emit: &mut dyn FnMut(RegionFrame)) -> Result<Step, SourceError> {
+        let Self { plan, session, sources, encoders, predictors, .. } = self;
         let step = &mut sources[index];
         if step.source.pull(&mut step.block, Duration::ZERO)? == Pull::End {
             return Ok(Step::Block { source: index, samples: 0 });
         }
+        step.block.run += session.run_at(step.block.measured_at);
         let period = step.chain.output().period();
         let output = step.chain.process(&step.block);
         for encoder in plan.encoders_of(EncoderFeed::Windows(index)) {

@@ -1,7 +1,7 @@
 //! What every frame of one life of the daemon has in common: its session, its clock, its present run.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::frame::{Block, Clock, ClockStamp, FrameKind, Instant, ModelStamp, Quality, RegionFrame, Regions};
 
@@ -10,7 +10,20 @@ use crate::frame::{Block, Clock, ClockStamp, FrameKind, Instant, ModelStamp, Qua
 pub struct Session {
     id: Arc<str>,
     clock: Arc<dyn Clock>,
-    runs: Arc<AtomicU32>,
+    runs: Arc<Runs>,
+}
+
+/// How many run beginnings are remembered: data that is older than so many runs belongs to the oldest of them.
+const REMEMBERED: usize = 16;
+
+/// When the latest runs began. Begun by whoever may wait, read by lanes that may not.
+#[derive(Debug, Default)]
+struct Runs {
+    begun: AtomicU32,
+    /// When run `k` began, in seconds, as bits: at `k % REMEMBERED`.
+    since: [AtomicU64; REMEMBERED],
+    /// Held while a run is begun, so that two do not get one number.
+    beginning: Mutex<()>,
 }
 
 impl Session {
@@ -29,14 +42,23 @@ impl Session {
         &self.id
     }
 
-    /// How many runs were begun by marker, by command, or by a long gap; live sources add it to their own.
-    pub fn run(&self) -> u32 {
-        self.runs.load(Ordering::Relaxed)
+    /// The run of what was measured at `at`: how many were begun by then, by marker, by command, or by a long gap. Live
+    /// sources and recordings add it to their own count. Takes no lock.
+    pub fn run_at(&self, at: Instant) -> u32 {
+        let newest = self.runs.begun.load(Ordering::Acquire);
+        let oldest = newest.saturating_sub(REMEMBERED as u32 - 1);
+        let began = |run: u32| f64::from_bits(self.runs.since[run as usize % REMEMBERED].load(Ordering::Relaxed));
+        (oldest + 1..=newest).rev().find(|run| at.seconds() >= began(*run)).unwrap_or(oldest)
     }
 
-    /// Begins a new run on every source.
-    pub fn begin_run(&self) -> u32 {
-        self.runs.fetch_add(1, Ordering::Relaxed) + 1
+    /// Begins a new run on every source, with what was measured at `at` or later. Says its number.
+    pub fn begin_run(&self, at: Instant) -> u32 {
+        let _beginning = self.runs.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = self.runs.begun.load(Ordering::Relaxed) + 1;
+        // First when, then that: whoever reads the number finds its time.
+        self.runs.since[run as usize % REMEMBERED].store(at.seconds().to_bits(), Ordering::Relaxed);
+        self.runs.begun.store(run, Ordering::Release);
+        run
     }
 
     /// A frame of this session, published now.
@@ -131,5 +153,24 @@ impl Measured {
             self.seq += 1;
             emit(self.session.frame(&of, values, None));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::VirtualClock;
+
+    #[test]
+    fn data_belong_to_the_run_they_were_measured_in_however_late_they_come() {
+        let session = Session::new("s", Arc::new(VirtualClock::default()));
+        let at = |seconds: f64| session.run_at(Instant::from_seconds(seconds));
+        assert_eq!((at(-5.0), at(100.0)), (0, 0));
+        assert_eq!(session.begin_run(Instant::from_seconds(10.0)), 1);
+        assert_eq!(session.begin_run(Instant::from_seconds(20.0)), 2);
+        assert_eq!([9.9, 10.0, 19.9, 20.0].map(at), [0, 1, 1, 2]);
+        (3..=40).for_each(|run| assert_eq!(session.begin_run(Instant::from_seconds(f64::from(run) * 10.0)), run));
+        assert_eq!([395.0, 400.0, 1e9].map(at), [39, 40, 40]);
+        assert_eq!(at(0.0), 25, "the oldest that is remembered");
     }
 }

@@ -198,12 +198,8 @@ impl ServiceError {
 pub trait Health: Send + Sync {
     /// What is not ready, each with its reason; empty when everything is.
     fn not_ready(&self) -> Vec<(String, String)>;
-    /// Grows while the real-time lanes are alive.
+    /// Grows while every real-time lane is alive, from one time it is asked to the next; also where there is none.
     fn beats(&self) -> u64;
-    /// Whether there is a lane that beats; where there is none, standing still is no sign of anything.
-    fn has_lanes(&self) -> bool {
-        true
-    }
     /// What `/api/v1/status` shows under `daemon`: an object; the page shows its `sources` and `predictors`, two
     /// objects of objects by name.
     fn summary(&self) -> serde_json::Value;

@@ -41,6 +41,11 @@ impl FileEvents {
         Self { events, next: 0, files }
     }
 
+    /// The events of run `run` come so many seconds later.
+    pub(super) fn delay(&mut self, run: u32, seconds: f64) {
+        self.events.iter_mut().filter(|event| event.run == run).for_each(|event| event.onset = event.onset + seconds);
+    }
+
     /// All events, also those already given, in order of onset.
     pub fn all(&self) -> &[Event] {
         &self.events

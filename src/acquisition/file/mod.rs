@@ -141,6 +141,38 @@ pub struct Recording {
     pub timetable: Arc<Timetable>,
     /// Every file that went into it: what a session's id is made from.
     pub inputs: Vec<PathBuf>,
+    /// Seconds between the end of one run and the start of the next.
+    pause: f64,
+}
+
+/// Lays recordings side by side, each first file at the origin it was opened with: file `k` of all of them begins when
+/// file `k − 1` of each has ended, and its pause is over. So the runs of one source are those of another, and what was
+/// recorded together stays together, whichever device recorded longer.
+pub fn side_by_side<'a>(recordings: impl IntoIterator<Item = &'a mut Recording>) {
+    let mut recordings: Vec<&mut Recording> = recordings.into_iter().collect();
+    let count = recordings.iter().map(|r| r.timetable.runs.len()).max().unwrap_or(0);
+    for run in 1..count {
+        let ready = recordings.iter().filter_map(|r| Some(r.timetable.runs.get(run - 1)?.end() + r.pause));
+        let start = ready.reduce(|a, b| if b > a { b } else { a }).unwrap_or_default();
+        for recording in &mut recordings {
+            recording.begin_run_at(run, start);
+        }
+    }
+}
+
+impl Recording {
+    /// Moves run `run` to `start`, its events with it.
+    fn begin_run_at(&mut self, run: usize, start: Instant) {
+        let mut timetable = Timetable::clone(&self.timetable);
+        let Some(times) = timetable.runs.get_mut(run) else { return };
+        let later = start - times.start;
+        times.start = start;
+        self.timetable = Arc::new(timetable);
+        self.samples.lay(Arc::clone(&self.timetable));
+        if let Some(events) = &mut self.events {
+            events.delay(run as u32, later);
+        }
+    }
 }
 
 /// One run on disk, its header read.
@@ -179,7 +211,7 @@ impl ReplayConfig {
         inputs.extend(images.into_iter().flatten().map(|p| base.join(p)));
         inputs.extend(events.iter().flat_map(|e| e.files().iter().cloned()));
         let samples = FileSource::new(spec, files, timetable.clone());
-        Ok(Recording { samples, events, timetable, inputs })
+        Ok(Recording { samples, events, timetable, inputs, pause: self.gap_between_runs })
     }
 
     fn open_files(&self, base: &Path) -> Result<Vec<Box<dyn RunFile>>, SourceError> {

@@ -115,6 +115,11 @@ impl FileSource {
         &self.timetable
     }
 
+    /// Its runs take place then, from the next one on.
+    pub(super) fn lay(&mut self, timetable: Arc<Timetable>) {
+        self.timetable = timetable;
+    }
+
     /// The file of each run.
     pub fn files(&self) -> Vec<PathBuf> {
         self.files.iter().map(|f| f.path().to_path_buf()).collect()
@@ -164,6 +169,10 @@ impl Source for FileSource {
         into.run = self.run as u32;
         into.measured_at = times.time_of(self.sample.saturating_sub(1));
         into.arrived_at = times.time_of(self.sample);
+        // Another file: what came before it, if anything did, is not what was measured just before.
+        if self.run > 0 && self.sample == count {
+            into.quality |= Quality::GAP;
+        }
         mask_non_finite(into);
         self.seq += 1;
         if self.sample < times.samples {
