@@ -12,10 +12,21 @@
 #![allow(missing_docs, reason = "nobody calls a bench")]
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use neurod::encoders::{Encoder, Input, ModelFiles, Runtime, TextEncoder, WindowEncoder};
-use ort::session::{OutputSelector, RunOptions, Session, SessionInputValue};
+use neurod::frame::{Event, MonotonicClock};
+use neurod::publish::{FramePort, NoOutlets, Outgoing};
+use neurod::ring::{Wake, link};
+use neurod::runtime::features::Features;
+use neurod::runtime::lane_infer::{InferInbox, InferLane, InferMessage, Listening};
+use neurod::runtime::lanes::{LaneContext, Lanes, Role, Status};
+use neurod::runtime::metrics::Metrics;
+use neurod::runtime::priority::pin_to;
+use neurod::runtime::session::Session;
+use ort::session::{OutputSelector, RunOptions, Session as OrtSession, SessionInputValue};
 use ort::value::TensorRef;
 use sha2::{Digest, Sha256};
 
@@ -46,13 +57,13 @@ fn repository(path: &str) -> PathBuf {
 
 /// The peer: a session as our lanes have it, and nothing else.
 struct Bare {
-    session: Session,
+    session: OrtSession,
     options: RunOptions<ort::session::HasSelectedOutputs>,
 }
 
 impl Bare {
     fn load(runtime: &Runtime, files: &ModelFiles) -> Self {
-        let builder = Session::builder(runtime.environment()).unwrap();
+        let builder = OrtSession::builder(runtime.environment()).unwrap();
         let builder = builder.with_intra_threads(1).unwrap().with_intra_op_spinning(false).unwrap();
         let session = { builder }.commit_from_memory(&files.model).unwrap();
         let wanted = OutputSelector::no_default().with(&files.manifest.output);
@@ -195,6 +206,90 @@ fn text(
     times
 }
 
+/// From one lane to the encoder's and back, against two bare wake-ups: an event is posted, its features are received. The
+/// words are remembered after the first pass, so that the way is measured, not the pass.
+fn crossing(files: &ModelFiles, runtime: &Runtime) {
+    let context = LaneContext::new(
+        Session::new("bench", Arc::new(MonotonicClock)),
+        Arc::new(Nobody),
+        Arc::new(NoOutlets),
+        Arc::new(Status::default()),
+        None,
+    );
+    let (inbox, wake) = (InferInbox::new(16), Wake::new());
+    let (sender, mut receiver) = link(16, Features::default, Arc::clone(&wake));
+    let lane = InferLane {
+        name: "words".into(),
+        encoder: Box::new(TextEncoder::load(runtime, files, 16, 1).unwrap()),
+        deadline: 1.0,
+        listening: Listening::Words,
+        inbox: Arc::clone(&inbox),
+        features: sender,
+        metrics: Metrics::new("bench").unwrap().encoder("words"),
+    };
+    // The other side of both on another processor, where the system might have put only one of them: threads inherit.
+    pin_to(1).unwrap();
+    let mut lanes = Lanes::new(context);
+    lanes.start(Role::Infer, "words", Arc::clone(&inbox.wake), move |context| lane.run(context)).unwrap();
+    let (there, back) = (Wake::new(), Wake::new());
+    let (calls, answers) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let echo = {
+        let (there, back, calls, answers) = (there.clone(), back.clone(), calls.clone(), answers.clone());
+        move || {
+            there.attach();
+            while answers.load(Ordering::Acquire) < u64::MAX {
+                let called = calls.load(Ordering::Acquire);
+                if called == u64::MAX {
+                    return;
+                }
+                if answers.swap(called, Ordering::AcqRel) != called {
+                    back.ring();
+                } else {
+                    there.sleep(Duration::from_millis(100));
+                }
+            }
+        }
+    };
+    let echo = std::thread::spawn(echo);
+    pin_to(0).unwrap();
+    wake.attach();
+    back.attach();
+    let event = Event { text: Some("rate the pain of heat on your arm".into()), ..Event::default() };
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for round in 0..4400u64 {
+        // Both sides asleep, as they are when an event comes.
+        std::thread::sleep(Duration::from_micros(500));
+        let began = Instant::now();
+        if round % 2 == 0 {
+            assert!(inbox.post(InferMessage::Event(event.clone(), neurod::frame::Instant::default())));
+            while receiver.receive().is_none() {
+                wake.sleep(Duration::from_millis(100));
+            }
+            ours.push(began.elapsed().as_secs_f64() * 1e6);
+        } else {
+            calls.store(round, Ordering::Release);
+            there.ring();
+            while answers.load(Ordering::Acquire) != round {
+                back.sleep(Duration::from_millis(100));
+            }
+            bare.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    calls.store(u64::MAX, Ordering::Release);
+    there.ring();
+    echo.join().unwrap();
+    lanes.stop(Duration::from_secs(5));
+    let line = |v: &[f64]| [0.5, 0.99, 0.999].map(|q| format!("{:9.1}", quantile(v, q))).join(" ");
+    println!("{:<24} ours {}   two wake-ups {}", "lane crossing", line(&ours[200..]), line(&bare[200..]));
+}
+
+/// Frames for nobody.
+struct Nobody;
+
+impl FramePort for Nobody {
+    fn send(&self, _: Outgoing) {}
+}
+
 fn main() {
     let library = repository(".cache/lib/libonnxruntime.so");
     if !library.exists() {
@@ -212,6 +307,7 @@ fn main() {
     report_added(&text(&runtime, &files, sentence, 20_000, false, 0));
     let encoder = TextEncoder::load(&runtime, &files, 0, 1).unwrap();
     alone("  of which its tokens", || assert!(!encoder.tokens(sentence).unwrap().is_empty()));
+    crossing(&files, &runtime);
 
     let folder = repository(".cache/models/minilm");
     if !folder.exists() {

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use neurod::frame::FrameKind;
-use neurod::service::{Command, Service, ServiceConfig, ServiceError};
+use neurod::service::{Command, Place, Service, ServiceConfig, ServiceError};
 use serde_json::Value;
 use service::*;
 
@@ -33,7 +33,7 @@ fn readiness_fails_closed() {
         bus: neurod::service::FrameBus::new(&running.metrics),
         jsonl: None,
     };
-    let unmarked = Service::start(&config, parts).unwrap();
+    let unmarked = Service::start(Place::take(&config).unwrap(), parts).unwrap();
     let (status, body) = ask(unmarked.local_addr(), "GET", "/readyz", &[], "");
     assert_eq!((status, &json(&body)["waiting_for"][0]["part"]), (503, &"neurod".into()), "nothing waits, yet: {body}");
     unmarked.mark_ready();
@@ -128,14 +128,7 @@ fn with_a_token_only_health_and_the_empty_page_are_open() {
 fn a_port_in_use_is_an_error_now_that_names_it_and_the_fix() {
     let running = start("");
     let config = ServiceConfig { listen: running.address().to_string(), ..ServiceConfig::default() };
-    let parts = neurod::service::Parts {
-        metrics: running.metrics.clone(),
-        status: running.daemon.clone(),
-        control: running.daemon.clone(),
-        bus: running.bus.clone(),
-        jsonl: None,
-    };
-    let error = Service::start(&config, parts).err().unwrap();
+    let error = Place::take(&config).err().unwrap();
     assert!(matches!(error, ServiceError::InUse { .. }) && !error.is_config());
     let text = error.to_string();
     let port = running.address().port().to_string();

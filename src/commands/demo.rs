@@ -22,7 +22,7 @@ use crate::frame::{Clock, MonotonicClock};
 use crate::publish::{FramePort, Outgoing};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::replay::Step;
-use crate::service::{FrameBus, Service};
+use crate::service::{FrameBus, Place, Service};
 
 /// How many people there are.
 const PEOPLE: usize = 33;
@@ -242,8 +242,9 @@ fn live(settings: &mut Settings, speed: f64, listen: &str) -> anyhow::Result<(Sc
         next: Arc::clone(&bus) as Arc<dyn FramePort>,
     });
     let shared = Shared { session, port: Arc::clone(&tap) as Arc<dyn FramePort>, metrics: Arc::clone(&metrics) };
+    let place = Place::take(&settings.service)?;
     let live = settings.start(Path::new(""), shared)?;
-    let service = Service::start(&settings.service, live.parts(settings, &metrics, bus))?;
+    let service = Service::start(place, live.parts(settings, &metrics, bus))?;
     let missing = wait_until_ready(&live.status, Duration::from_secs(30));
     if let Some((part, why)) = missing.first() {
         bail!("{part}: {why}");

@@ -11,7 +11,7 @@ use crate::app::{AppError, reload, wiring};
 use crate::cli::ConfigArgs;
 use crate::publish::FramePort;
 use crate::runtime::metrics::Metrics;
-use crate::service::{FrameBus, Service, systemd};
+use crate::service::{FrameBus, Place, Service, systemd};
 
 /// How often it looks whether anything has changed.
 const TURN: Duration = Duration::from_millis(20);
@@ -27,11 +27,11 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let metrics = Metrics::new(session.id())?;
     let bus = FrameBus::new(&metrics);
     let port = Arc::clone(&bus) as Arc<dyn FramePort>;
+    // Before any device: where another daemon serves already, that one has them.
+    let place = settings.service.enabled.then(|| Place::take(&settings.service)).transpose().map_err(AppError::from)?;
     let live = settings.start(&base, Shared { session, port, metrics: Arc::clone(&metrics) })?;
-    let service = match settings.service.enabled {
-        true => Some(Service::start(&settings.service, live.parts(&settings, &metrics, bus)).map_err(AppError::from)?),
-        false => None,
-    };
+    let serve = |place| Service::start(place, live.parts(&settings, &metrics, bus)).map_err(AppError::from);
+    let service = place.map(serve).transpose()?;
     if let Some(service) = &service {
         tracing::info!(address = %service.local_addr(), session = %live.lanes.context().session.id(), "serving");
     }

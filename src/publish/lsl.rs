@@ -38,6 +38,9 @@ const BUFFER: i32 = 60;
 pub struct LslOutletConfig {
     /// What stream names begin with; `neurod` by default.
     pub prefix: String,
+    /// Of which kinds of frame; all but `residual` by default. liblsl answers for about 17 streams a machine (an outlet
+    /// takes two of the ports 16572–16603), so those that nobody reads are in the way of others.
+    pub kinds: Vec<FrameKind>,
     /// Whether to send skill; true by default.
     pub skill: bool,
     /// Whether to send quality; true by default.
@@ -46,7 +49,8 @@ pub struct LslOutletConfig {
 
 impl Default for LslOutletConfig {
     fn default() -> Self {
-        Self { prefix: "neurod".to_owned(), skill: true, quality: true }
+        let kinds = vec![FrameKind::Measured, FrameKind::Encoded, FrameKind::Decoded];
+        Self { prefix: "neurod".to_owned(), kinds, skill: true, quality: true }
     }
 }
 
@@ -206,7 +210,8 @@ impl LslOutlets {
         };
         Ok(Self {
             values: open(&values)?,
-            skill: config.skill.then(|| open(&skill)).transpose()?,
+            // What was measured is no prediction, and has no skill.
+            skill: (config.skill && spec.kind != FrameKind::Measured).then(|| open(&skill)).transpose()?,
             quality: config.quality.then(|| open(&quality)).transpose()?,
         })
     }

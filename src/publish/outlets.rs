@@ -6,7 +6,7 @@ use super::lsl::{LslOutletConfig, LslOutlets, OutletSpec};
 use super::{OpenOutlets, Outlet, RowStamp};
 use crate::frame::{Clock, FrameKind, Regions};
 
-/// Opens outlets for every kind of frame that `kinds` names.
+/// Opens outlets for the kinds of frame that the configuration names.
 pub struct LslLanes {
     config: LslOutletConfig,
     session: Arc<str>,
@@ -22,6 +22,9 @@ impl LslLanes {
 
 impl OpenOutlets for LslLanes {
     fn open(&self, predictor: &str, kind: FrameKind, regions: &Regions, rate: f64) -> Option<Box<dyn Outlet>> {
+        if !self.config.kinds.contains(&kind) {
+            return None;
+        }
         let spec = OutletSpec { predictor, kind, regions, rate, session: &self.session, model: predictor };
         match LslOutlets::open(&self.config, &spec) {
             Ok(outlets) => Some(Box::new(LslOutlet { outlets, clock: Arc::clone(&self.clock), failing: false })),

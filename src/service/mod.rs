@@ -230,15 +230,32 @@ pub struct Service {
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Service {
-    /// Listens and serves. When this returns, requests are answered; `/readyz` fails until [`Service::mark_ready`].
+/// An address that is ours: taken before any device is opened, so that a second daemon ends before it disturbs the first.
+pub struct Place {
+    config: ServiceConfig,
+    listener: TcpListener,
+    token: Option<Token>,
+}
+
+impl Place {
+    /// Takes the configured address. Nobody is answered yet.
     ///
     /// # Errors
-    /// The address, the token or the file of JSON lines cannot be used.
-    pub fn start(config: &ServiceConfig, parts: Parts) -> Result<Self, ServiceError> {
+    /// The address or the token cannot be used.
+    pub fn take(config: &ServiceConfig) -> Result<Self, ServiceError> {
         config.validate()?;
         let token = config.token_file.as_deref().map(Token::read).transpose()?;
-        let listener = listen(config.address()?)?;
+        Ok(Self { config: config.clone(), listener: listen(config.address()?)?, token })
+    }
+}
+
+impl Service {
+    /// Serves at `place`. When this returns, requests are answered; `/readyz` fails until [`Service::mark_ready`].
+    ///
+    /// # Errors
+    /// The file of JSON lines cannot be used.
+    pub fn start(place: Place, parts: Parts) -> Result<Self, ServiceError> {
+        let Place { config, listener, token } = place;
         let address = listener.local_addr().map_err(ServiceError::Thread)?;
         let jsonl =
             parts.jsonl.map(|path| JsonlWriter::open(&path).map_err(|source| ServiceError::Jsonl { path, source }));
@@ -252,7 +269,7 @@ impl Service {
             health: parts.status,
             control: parts.control,
             bus: parts.bus,
-            guard: Guard { token, hosts: config.hosts.clone() },
+            guard: Guard { token, hosts: config.hosts },
             marked_ready: AtomicBool::new(false),
             pulse: Pulse::starting(MonotonicClock.now()),
             service: service.handle().clone(),

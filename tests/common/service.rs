@@ -11,7 +11,7 @@ use std::time::Duration;
 use neurod::frame::{ClockStamp, FrameKind, Instant, ModelStamp, Quality, RegionFrame, Regions, Unit};
 use neurod::publish::{FramePort, Outgoing};
 use neurod::runtime::metrics::Metrics;
-use neurod::service::{Command, Control, FrameBus, Health, Parts, Service, ServiceConfig};
+use neurod::service::{Command, Control, FrameBus, Health, Parts, Place, Service, ServiceConfig};
 use serde_json::{Value, json};
 
 /// Longer than anything takes that works.
@@ -74,7 +74,7 @@ pub fn start_with(config: &str, jsonl: Option<std::path::PathBuf>) -> Running {
         bus: Arc::clone(&bus),
         jsonl,
     };
-    let service = Service::start(&config, parts).unwrap();
+    let service = Service::start(Place::take(&config).unwrap(), parts).unwrap();
     service.mark_ready();
     Running { service, daemon, metrics, bus }
 }
