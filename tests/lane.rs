@@ -1,8 +1,9 @@
 //! The lane of a source as a whole: nothing allocated once it runs, and a long silence begins the runs it should.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "common/allocations.rs"]
+mod allocations;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,34 +12,12 @@ use neurod::frame::{Block, BlockSpec, Channel, Instant, ModelStamp, MonotonicClo
 use neurod::publish::{FramePort, NoOutlets, Outgoing};
 use neurod::ridge::Snapshot;
 use neurod::ring::{LinkReceiver, Wake, link, swap};
-use neurod::runtime::decoder::{Row, Weights};
-use neurod::runtime::lane_source::{Consumer, InstantDecoder, SourceLane};
+use neurod::runtime::decoder::{InstantDecoder, Row, Weights};
+use neurod::runtime::lane_source::{Consumer, SourceLane};
 use neurod::runtime::lanes::{LaneContext, Status};
 use neurod::runtime::metrics::Metrics;
 use neurod::runtime::session::Session;
 use neurod::signal::{self, SignalConfig};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is handed to the system allocator unchanged; counting touches only a thread's own cell.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises about `layout` are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: `at` came from `alloc` above, which is the system's.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static GLOBAL: Counting = Counting;
 
 const CHANNELS: usize = 64;
 const RATE: f64 = 1000.0;
@@ -56,7 +35,7 @@ struct Script {
     hole: (usize, f64),
     given: usize,
     at: f64,
-    allocated: Arc<Mutex<Vec<usize>>>,
+    allocated: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Source for Script {
@@ -64,7 +43,7 @@ impl Source for Script {
         &self.spec
     }
     fn pull(&mut self, into: &mut Block, _: Duration) -> Result<Pull, SourceError> {
-        self.allocated.lock().unwrap().push(ALLOCATIONS.get());
+        self.allocated.lock().unwrap().push(allocations::so_far());
         if self.given == self.pulls {
             return Ok(Pull::End);
         }
@@ -91,7 +70,7 @@ impl FramePort for Port {
 }
 
 /// Runs a whole lane on this thread: the runs of the blocks that came out, and what was allocated by every pull.
-fn run(pulls: usize, hole: (usize, f64), is_target: bool) -> (Vec<u32>, Vec<usize>, Session) {
+fn run(pulls: usize, hole: (usize, f64), is_target: bool) -> (Vec<u32>, Vec<u64>, Session) {
     let session = Session::new("lane", Arc::new(MonotonicClock));
     let context =
         LaneContext::new(session.clone(), Arc::new(Port), Arc::new(NoOutlets), Arc::new(Status::default()), None);

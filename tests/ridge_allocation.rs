@@ -1,31 +1,9 @@
 //! The real-time lane's part of the ridge allocates nothing after warm-up.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "common/allocations.rs"]
+mod allocations;
 
 use neurod::ridge::{FeatureTimeline, Lags, Snapshot};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is handed to the system allocator unchanged; counting touches only a thread's own cell.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises about `layout` are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: `at` came from `alloc` above, which is the system's.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static GLOBAL: Counting = Counting;
 
 #[test]
 fn features_rows_and_predictions_take_no_memory_while_running() {
@@ -43,9 +21,6 @@ fn features_rows_and_predictions_take_no_memory_while_running() {
         }
     };
     (0..400).for_each(&mut step);
-    let before = ALLOCATIONS.get();
-    drop(std::hint::black_box(vec![1u8; 100]));
-    assert_eq!(ALLOCATIONS.get(), before + 1, "the counter counts");
-    (400..2000).for_each(&mut step);
-    assert_eq!(ALLOCATIONS.get(), before + 1);
+    assert_eq!(allocations::during(|| drop(std::hint::black_box(vec![1u8; 100]))), 2, "the counter counts");
+    assert_eq!(allocations::during(|| (400..2000).for_each(&mut step)), 0);
 }

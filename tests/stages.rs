@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its own configuration fails")]
 
+#[path = "common/allocations.rs"]
+mod allocations;
 #[path = "common/stage_harness.rs"]
 mod stage_harness;
 

@@ -118,12 +118,6 @@ impl FeatureTimeline {
         }
     }
 
-    /// Drops everything, as when new: for a clock that begins anew.
-    pub fn clear(&mut self) {
-        self.floor = f64::NEG_INFINITY;
-        self.spare.extend(self.pieces.drain(..).map(|piece| piece.values));
-    }
-
     /// Writes the time-weighted mean over `[a, b)` into `out` (F) and returns the fraction of it that any piece covers.
     /// With `b ≤ a` it is what is held at `a`.
     pub fn mean(&self, a: f64, b: f64, out: &mut [f64]) -> f64 {

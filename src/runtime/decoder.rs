@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::lane_source::InstantDecoder;
 use super::lanes::LaneContext;
 use super::metrics::PredictorMetrics;
 use super::recent::RecentMean;
@@ -54,6 +53,18 @@ pub struct Row {
     pub skill: Vec<f32>,
 }
 
+/// What a decoder is made of: it predicts on the lane of its source, with weights that another lane learns.
+pub struct InstantDecoder {
+    /// The predictor's name.
+    pub name: Arc<str>,
+    /// Where new weights come from.
+    pub weights: SwapTaker<Weights>,
+    /// Where rows go, to become frames.
+    pub rows: LinkSender<Row>,
+    /// What is timed.
+    pub metrics: PredictorMetrics,
+}
+
 /// One instant predictor at work on a source's lane.
 pub struct Decoder {
     name: Arc<str>,
@@ -96,7 +107,8 @@ impl Decoder {
         }
     }
 
-    /// Swaps new weights in, between two blocks. The first ones open the outlet: only they say what the regions are.
+    /// Swaps new weights in, between two blocks. The first ones open the outlet: only they say what the regions are. That
+    /// is the one time this allocates.
     pub fn take_weights(&mut self, context: &LaneContext) {
         if !self.taker.take(&mut self.weights) {
             return;

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Chain;
-use super::decoder::{Decoder, Row, Weights};
+use super::decoder::{Decoder, InstantDecoder};
 use super::lanes::{Fault, LaneContext};
-use super::metrics::{PredictorMetrics, SourceMetrics};
+use super::metrics::SourceMetrics;
 use super::priority;
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
 use crate::frame::{Block, BlockSpec, Instant, PrepareError, Quality, Stage};
-use crate::ring::{LinkReceiver, LinkSender, SwapTaker, Wake, link};
+use crate::ring::{LinkReceiver, LinkSender, Wake, link};
 
 /// Opens the source; called on its lane, and again after a failure.
 pub type OpenSource = Box<dyn Fn(Arc<SourceStats>) -> Result<Box<dyn Source>, SourceError> + Send>;
@@ -31,18 +31,6 @@ pub struct Consumer {
     pub connect: Box<dyn FnOnce(BlockSpec, LinkReceiver<Block>) + Send>,
     /// The consumer's bell.
     pub wake: Arc<Wake>,
-}
-
-/// Predicts on this lane, with weights that another lane learns.
-pub struct InstantDecoder {
-    /// The predictor's name.
-    pub name: Arc<str>,
-    /// Where new weights come from.
-    pub weights: SwapTaker<Weights>,
-    /// Where rows go, to become frames.
-    pub rows: LinkSender<Row>,
-    /// What is timed.
-    pub metrics: PredictorMetrics,
 }
 
 /// What the lane of one source is made of.

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::http::{App, Refusal, answer};
+use super::refusal::{Refusal, answer};
+use super::state::App;
 
 /// The largest body of a command, in bytes.
 pub(super) const LARGEST_BODY: usize = 64 * 1024;

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use super::http::Refusal;
+use super::refusal::Refusal;
 
 /// The fewest characters of a token.
 const SHORTEST_TOKEN: usize = 16;

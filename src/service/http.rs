@@ -1,139 +1,29 @@
 //! Which address answers what? The router, and what is cheap enough to answer at any time.
 
-use std::fmt;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use prometheus::IntCounter;
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-use super::bridge::FrameBus;
-use super::guard::Guard;
-use super::{Control, Health, api, websocket};
-use crate::frame::{Clock, Instant, MonotonicClock};
-use crate::runtime::metrics::Metrics;
+use super::refusal::{Refusal, answer};
+use super::state::App;
+use super::{api, websocket};
+use crate::frame::{Clock, MonotonicClock};
 
-/// For how long the lanes may stand still before `/healthz` says so, in seconds.
-const STILL: f64 = 2.0;
 /// How often it is looked whether they do.
 const LOOK: Duration = Duration::from_millis(250);
 
 const PAGE: &str = include_str!("page.html");
-
-/// What every request may need.
-pub(super) struct App {
-    pub metrics: Arc<Metrics>,
-    pub health: Arc<dyn Health>,
-    pub control: Arc<dyn Control>,
-    pub bus: Arc<FrameBus>,
-    pub guard: Guard,
-    pub marked_ready: AtomicBool,
-    pub pulse: Pulse,
-    /// The runtime that carries frames.
-    pub service: Handle,
-    /// One permit a WebSocket client.
-    pub places: Arc<Semaphore>,
-    pub max_clients: usize,
-    pub client_queue: usize,
-    pub dropped: IntCounter,
-    pub ping: Duration,
-}
-
-impl App {
-    /// What is not ready yet; fails closed.
-    pub fn not_ready(&self) -> Vec<(String, String)> {
-        let mut reasons = self.health.not_ready();
-        if !self.marked_ready.load(Ordering::Acquire) {
-            reasons.insert(0, ("neurod".into(), "starting or stopping".into()));
-        }
-        reasons
-    }
-
-    /// Whether the real-time lanes move.
-    pub fn is_alive(&self) -> bool {
-        self.pulse.still(MonotonicClock.now()) <= STILL
-    }
-
-    /// How many WebSocket clients are connected.
-    pub fn clients(&self) -> usize {
-        self.max_clients.saturating_sub(self.places.available_permits())
-    }
-}
-
-/// Since when the lanes' heartbeat has stood still.
-pub(super) struct Pulse {
-    beats: AtomicU64,
-    moved: AtomicU64,
-}
-
-impl Pulse {
-    /// Alive at this moment.
-    pub fn starting(now: Instant) -> Self {
-        Self { beats: AtomicU64::new(0), moved: AtomicU64::new(now.seconds().to_bits()) }
-    }
-
-    fn look(&self, beats: u64, now: Instant) {
-        if self.beats.swap(beats, Ordering::AcqRel) != beats {
-            self.moved.store(now.seconds().to_bits(), Ordering::Release);
-        }
-    }
-
-    fn still(&self, now: Instant) -> f64 {
-        now.seconds() - f64::from_bits(self.moved.load(Ordering::Acquire))
-    }
-}
-
-/// Why a request is not carried out: a JSON object with `error` and `fix`.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    error: String,
-    fix: String,
-}
-
-impl Refusal {
-    pub fn new(status: StatusCode, error: String, fix: &str) -> Self {
-        Self { status, error, fix: fix.into() }
-    }
-
-    #[cfg(test)]
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.error, self.fix)
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = answer(self.status, &json!({"error": self.error, "fix": self.fix}));
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
-    }
-}
-
-/// A JSON answer.
-pub(super) fn answer(status: StatusCode, value: &Value) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response()
-}
 
 /// Serves until told to stop, or until nobody can tell any more.
 pub(super) async fn serve(listener: TcpListener, app: Arc<App>, stop: oneshot::Receiver<()>) -> std::io::Result<()> {
@@ -244,17 +134,6 @@ async fn wrong_method(method: Method, request: Request) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pulse_is_still_since_the_last_beat_that_differed() {
-        let at = Instant::from_seconds;
-        let pulse = Pulse::starting(at(10.0));
-        pulse.look(5, at(11.0));
-        pulse.look(5, at(12.5));
-        assert_eq!(pulse.still(at(13.5)), 2.5);
-        pulse.look(6, at(14.0));
-        assert_eq!(pulse.still(at(14.0)), 0.0);
-    }
 
     #[test]
     fn the_page_brings_everything_with_it() {

@@ -17,6 +17,8 @@ mod api;
 mod bridge;
 mod guard;
 mod http;
+mod refusal;
+mod state;
 pub mod systemd;
 mod websocket;
 
@@ -42,7 +44,7 @@ use crate::publish::jsonl::JsonlWriter;
 use crate::runtime::metrics::Metrics;
 use bridge::{Filter, Subscriber};
 use guard::{Guard, Token};
-use http::{App, Pulse};
+use state::{App, Pulse};
 
 /// How many messages may wait for the JSON lines.
 const JSONL_QUEUE: usize = 4096;

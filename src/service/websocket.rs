@@ -20,7 +20,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite::Error as ProtocolError;
 
 use super::bridge::{Filter, Subscriber};
-use super::http::{App, Refusal};
+use super::refusal::Refusal;
+use super::state::App;
 use crate::frame::{Clock, FrameKind, MonotonicClock};
 
 /// The largest message of a client, in bytes; it has little to say.

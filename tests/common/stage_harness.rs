@@ -6,47 +6,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a check that fails panics")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use neurod::frame::{Block, BlockSpec, Instant, Quality, Stage};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-
-thread_local!(static ALLOCATIONS: Cell<u64> = const { Cell::new(0) });
-
-struct Counting;
-
-// SAFETY: every call is handed on to the system's allocator unchanged; counting touches only a thread-local integer
-// that needs no allocation and no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|n| n.set(n.get() + 1));
-        // SAFETY: the caller keeps alloc's contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // Freeing takes as long as allocating, so it counts too.
-        ALLOCATIONS.with(|n| n.set(n.get() + 1));
-        // SAFETY: the caller keeps dealloc's contract.
-        unsafe { System.dealloc(at, layout) }
-    }
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|n| n.set(n.get() + 1));
-        // SAFETY: the caller keeps realloc's contract.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// How often this thread allocates or frees while `run` runs.
-pub fn allocations(run: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
-    run();
-    ALLOCATIONS.with(Cell::get) - before
-}
 
 /// What to check a stage with.
 pub struct Spec {
@@ -223,7 +185,7 @@ fn nothing_is_allocated(make: &impl Fn() -> Box<dyn Stage>, spec: &Spec, input: 
     let mut live = Live::new(make, spec);
     let mut bad = input.to_vec();
     bad.iter_mut().step_by(7).for_each(|x| *x = f64::NAN);
-    let count = allocations(|| {
+    let count = crate::allocations::during(|| {
         for stream in [input, &bad, input] {
             live.stream(stream, &[1, 2], |_, _| {});
             live.stage.new_run();

@@ -46,11 +46,6 @@ impl FileEvents {
         self.events.iter_mut().filter(|event| event.run == run).for_each(|event| event.onset = event.onset + seconds);
     }
 
-    /// All events, also those already given, in order of onset.
-    pub fn all(&self) -> &[Event] {
-        &self.events
-    }
-
     /// The files they come from.
     pub fn files(&self) -> &[PathBuf] {
         &self.files

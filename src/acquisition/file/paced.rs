@@ -82,11 +82,6 @@ impl<S: Recorded> Paced<S> {
         Self { source, clock }
     }
 
-    /// The recording inside.
-    pub fn inner(&self) -> &S {
-        &self.source
-    }
-
     /// Whether the next piece is due, after waiting for it for at most `timeout`. True at the end as well.
     fn due(&self, timeout: Duration) -> bool {
         let Some(at) = self.source.peek() else { return true };

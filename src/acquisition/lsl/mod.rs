@@ -64,7 +64,8 @@ pub struct LslConfig {
     pub rate: Option<f64>,
     /// The most samples a block holds; 32 by default.
     pub block: usize,
-    /// How many seconds to look for it at first; 10 by default.
+    /// How many seconds one look for it takes at most; 10 by default. The daemon looks again for as long as it runs, at
+    /// most a second at a time.
     pub wait: f64,
     /// After how many seconds of silence a stream with a rate is lost; by default 0.25 or three periods, whichever is
     /// longer. Set it higher for a device that sends larger chunks than that.
