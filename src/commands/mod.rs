@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod replay;
 pub mod run;
 pub mod score;
+mod signals;
 pub mod streams;
 mod table;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::signals;
 use crate::app::live::Shared;
 use crate::app::{AppError, reload, wiring};
 use crate::cli::ConfigArgs;
@@ -77,12 +78,7 @@ struct Signals {
 
 impl Signals {
     fn install() -> std::io::Result<Self> {
-        let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        for signal in [libc::SIGTERM, libc::SIGINT] {
-            // The second one ends the process at once: a drain that hangs can be cut short.
-            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-            signal_hook::flag::register(signal, Arc::clone(&stop))?;
-        }
+        let (stop, reload) = (signals::stop_asked()?, Arc::new(AtomicBool::new(false)));
         signal_hook::flag::register(libc::SIGHUP, Arc::clone(&reload))?;
         Ok(Self { stop, reload })
     }

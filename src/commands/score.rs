@@ -13,6 +13,7 @@ use crate::frame::{FrameKind, RegionFrame};
 pub struct Scorer {
     measured: Option<Arc<RegionFrame>>,
     predictors: BTreeMap<Arc<str>, Vec<Sums>>,
+    updates: BTreeMap<Arc<str>, u64>,
     /// Volumes scored.
     pub volumes: u64,
     /// Frames of any kind.
@@ -54,6 +55,9 @@ impl Scorer {
     /// Takes in a frame, in the order in which they were made.
     pub fn frame(&mut self, frame: &Arc<RegionFrame>) {
         self.frames += 1;
+        if frame.kind != FrameKind::Measured {
+            self.updates.insert(Arc::clone(&frame.predictor), frame.model.updates);
+        }
         match frame.kind {
             FrameKind::Measured => {
                 self.volumes += 1;
@@ -82,6 +86,12 @@ impl Scorer {
     pub fn r_mean(&self, predictor: &str) -> f64 {
         let r = self.r(predictor);
         r.iter().sum::<f64>() / r.len().max(1) as f64
+    }
+
+    /// How many volumes its newest frame was learned from. A predictor that foretells the next volume says so once the
+    /// last one is learned from.
+    pub fn updates(&self, predictor: &str) -> u64 {
+        self.updates.get(predictor).copied().unwrap_or(0)
     }
 
     /// Mean absolute error over regions and volumes.
