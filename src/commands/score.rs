@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use crate::frame::{FrameKind, RegionFrame};
 
+/// Frames whose targets lie this near are of one volume, in seconds: a predictor computes the stamp of its volume back
+/// from the start of the TR, which may round differently.
+const SAME_VOLUME: f64 = 1e-3;
+
 /// Pearson R and mean absolute error per region, of predictions made before learning.
 ///
 /// A `residual` frame is measured − predicted, so with the `measured` frame of the same volume it says what was
@@ -64,7 +68,8 @@ impl Scorer {
                 self.measured = Some(Arc::clone(frame));
             }
             FrameKind::Residual => {
-                let Some(measured) = self.measured.as_ref().filter(|m| m.t_target == frame.t_target) else { return };
+                let same = |m: &&Arc<RegionFrame>| (m.t_target - frame.t_target).abs() < SAME_VOLUME;
+                let Some(measured) = self.measured.as_ref().filter(same) else { return };
                 let sums = self.predictors.entry(Arc::clone(&frame.predictor)).or_default();
                 sums.resize(frame.values.len(), Sums::default());
                 for ((sums, y), e) in sums.iter_mut().zip(&measured.values).zip(&frame.values) {
@@ -104,6 +109,8 @@ impl Scorer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::{Clock, Instant, ModelStamp, Quality, Regions, Unit, VirtualClock};
+    use crate::runtime::session::{FrameOf, Session};
 
     #[test]
     fn r_is_pearsons_and_zero_where_nothing_varies() {
@@ -116,5 +123,39 @@ mod tests {
         let mut flat = Sums::default();
         (0..5).for_each(|i| flat.add(1.0, f64::from(i)));
         assert_eq!(flat.r(), 0.0);
+    }
+
+    fn frame(kind: FrameKind, t_target: Instant, value: f32) -> Arc<RegionFrame> {
+        let session = Session::new("test", Arc::new(VirtualClock::default()) as Arc<dyn Clock>);
+        let of = FrameOf {
+            predictor: &"regions".into(),
+            kind,
+            seq: 0,
+            run: 0,
+            t_target,
+            t_measured: t_target,
+            t_arrived: t_target,
+            regions: &Regions::new(vec!["insula".into()], Unit::ZScore),
+            quality: Quality::GOOD,
+            model: &ModelStamp::default(),
+        };
+        Arc::new(session.frame(&of, vec![value], None))
+    }
+
+    #[test]
+    fn a_residual_meets_its_volume_however_the_stamp_was_rounded_and_no_other() {
+        // As with volume_time = "end": a TR taken away and added again.
+        let tr = 2.2;
+        let stamps = (1..200).map(|i| Instant::from_seconds(0.1 + f64::from(i) * tr));
+        let rounded = |at: Instant| (at - tr) + tr;
+        assert!(stamps.clone().any(|at| rounded(at) != at));
+        let mut scorer = Scorer::default();
+        for at in stamps {
+            scorer.frame(&frame(FrameKind::Measured, at, 1.0));
+            scorer.frame(&frame(FrameKind::Residual, rounded(at), 0.25));
+            scorer.frame(&frame(FrameKind::Residual, at + tr, 100.0));
+        }
+        let scored = scorer.predictors["regions"][0].n;
+        assert_eq!((scorer.volumes, scored, scorer.mae("regions")), (199, 199.0, 0.25));
     }
 }
