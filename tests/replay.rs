@@ -3,9 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::needless_range_loop, clippy::type_complexity, reason = "elimination reads best as in a textbook")]
 
+#[path = "common/daemon.rs"]
+mod daemon;
+
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+
+use daemon::until;
 
 use serde_json::Value;
 
@@ -225,4 +231,61 @@ fn a_missing_value_reaches_no_other_region_and_no_later_frame() {
         assert_eq!((&a["values"][0], &a["values"][2]), (&b["values"][0], &b["values"][2]), "volume {i}");
         assert_eq!(b["values"][1].is_null(), i == 29, "volume {i}");
     }
+}
+
+/// A replay of days: it ends within a test only if it is ended.
+fn endless(folder: &Path, out: &str) -> Child {
+    let path = folder.join("endless.toml");
+    let config = "[sources.eeg]\ninput.synthetic = { channels = 4, duration = 1e6 }\n[sources.goal]\n\
+        input.synthetic = { channels = 2, rate = 10.0, duration = 1e6 }\n\
+        [predictors.regions]\nfeatures = [\"eeg\"]\ntargets = \"goal\"\n";
+    fs::write(&path, config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_neurod"));
+    command.args(["replay", "--out", out, "--config"]).arg(&path);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Its exit code and what it said on standard error.
+fn ended(mut replay: Child) -> (Option<i32>, String) {
+    let end = until("the replay to end", 30.0, || replay.try_wait().unwrap());
+    let mut said = String::new();
+    replay.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (end.code(), said)
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut replay = endless(folder.path(), "-");
+    let mut first = String::new();
+    BufReader::new(replay.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("neurod.regions.v1"), "{first}");
+    assert_eq!(ended(replay), (Some(0), String::new()));
+}
+
+#[test]
+fn a_full_disk_ends_it_at_once_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = ended(endless(folder.path(), "/dev/full"));
+    assert_eq!(code, Some(74), "{said}");
+    assert!(said.contains("--out /dev/full: No space left on device"), "{said}");
+}
+
+#[test]
+fn the_summary_is_for_people_or_for_scripts() {
+    let folder = tempfile::tempdir().unwrap();
+    recording(folder.path(), [60, 60], true);
+    let summary = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_neurod"));
+        command.args(["replay", "--out", "/dev/null", "--config"]).arg(folder.path().join("replay.toml"));
+        String::from_utf8(command.args(options).output().unwrap().stderr).unwrap()
+    };
+    let json: Value = serde_json::from_str(&summary(&["--json"])).unwrap();
+    let skill = &json["skill"]["regions"];
+    assert_eq!(skill["updates"], 120);
+    let number = |key: &str| skill[key].as_f64().unwrap();
+    let line =
+        format!("regions: mean R {:.4}, max {:.3}, MAE {:.3}\n", number("r_mean"), number("r_max"), number("mae"));
+    let text = summary(&[]);
+    assert!(text.ends_with(&line), "{line:?} does not end {text:?}");
 }

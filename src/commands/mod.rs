@@ -26,7 +26,7 @@ use crate::native::NativeError;
 /// # Errors
 /// Why not; [`exit_of`] says what the process ends with.
 pub fn run(cli: Cli) -> Result<(), Error> {
-    match cli.command {
+    let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => Ok(check::run(&args)?),
         Command::Demo(args) => demo::run(&args),
@@ -34,7 +34,17 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Streams(args) => streams::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
+    };
+    match done {
+        // Whoever reads has read enough, as `head` does.
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        done => done,
     }
+}
+
+fn is_closed_pipe(error: &Error) -> bool {
+    let io = error.root_cause().downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// What the process ends with after this error.

@@ -1,5 +1,6 @@
 //! Play a recording: through a configuration's predictors as fast as possible, or out as live LSL streams.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -7,15 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::acquisition::file::{Recorded, ReplayConfig};
 use crate::acquisition::{EventSource, Pull, Source};
+use crate::app::offline::Offline;
 use crate::app::wiring;
 use crate::cli::ReplayArgs;
 use crate::frame::{Block, Clock, Event, Instant, MonotonicClock};
 use crate::native;
 use crate::publish::lsl::{LslMarkerOutlet, LslReplayOutlet};
+use crate::ridge::Learner;
 use crate::runtime::replay::Step;
 
 /// Plays what was asked for.
@@ -38,60 +42,78 @@ fn through_predictors(args: &ReplayArgs) -> anyhow::Result<()> {
     let (settings, base) = wiring::load(&args.config)?;
     let mut offline = settings.offline(&base, settings.session.state_dir.as_deref())?;
     let to_file = args.out.as_os_str() != "-";
-    let mut out: Box<dyn Write> = match to_file {
+    let (mut out, place): (Box<dyn Write>, String) = match to_file {
         true => {
-            Box::new(BufWriter::new(File::create(&args.out).with_context(|| format!("--out {}", args.out.display()))?))
+            let place = format!("--out {}", args.out.display());
+            (Box::new(BufWriter::new(File::create(&args.out).with_context(|| place.clone())?)), place)
         }
-        false => Box::new(BufWriter::new(io::stdout().lock())),
+        false => (Box::new(BufWriter::new(io::stdout().lock())), "standard output".into()),
     };
-    for regions in &offline.regions {
-        writeln!(out, "{}", serde_json::to_string(&**regions)?)?;
-    }
     let bar = bar(offline.samples, to_file);
-    let (mut frames, mut failed) = (0u64, None);
     let began = MonotonicClock.now();
-    offline.replay.run(
-        &mut |frame| {
-            frames += 1;
-            let written = serde_json::to_writer(&mut out, &frame).map_err(io::Error::from);
-            if let Err(error) = written.and_then(|()| out.write_all(b"\n")) {
-                failed.get_or_insert(error);
-            }
-        },
-        |_, step| {
-            if let Step::Block { samples, .. } = step {
-                bar.inc(samples as u64);
-            }
-        },
-    )?;
-    out.flush()?;
+    let frames = write_frames(&mut offline, &mut out, &place, &bar)?;
     bar.finish_and_clear();
-    if let Some(error) = failed {
-        return Err(error).context("the frames could not be written");
-    }
-    let skill: serde_json::Map<String, serde_json::Value> = offline
-        .replay
-        .predictors
-        .iter()
-        .map(|p| {
-            let skill = p.learner().skill();
-            let of = json!({ "r_mean": skill.r_mean(), "r_max": skill.r_max(), "mae": skill.mae(), "updates": p.learner().updates() });
-            (p.name().to_string(), of)
-        })
-        .collect();
     let elapsed = MonotonicClock.now() - began;
+    let skill: BTreeMap<&str, Skill> =
+        offline.replay.predictors.iter().map(|p| (&**p.name(), Skill::of(p.learner()))).collect();
+    // Standard output may be full of frames.
+    let mut said = io::stderr();
     if args.json {
-        eprintln!(
-            "{}",
-            json!({ "session": &*offline.session, "frames": frames, "elapsed_s": elapsed, "skill": skill })
-        );
-    } else {
-        eprintln!("{frames} frames in {elapsed:.1} s, session {}", offline.session);
-        for (name, skill) in &skill {
-            eprintln!("  {name}: mean R {:.4}, max {:.3}, MAE {:.3}", skill["r_mean"], skill["r_max"], skill["mae"]);
-        }
+        let summary = json!({ "session": &*offline.session, "frames": frames, "elapsed_s": elapsed, "skill": skill });
+        writeln!(said, "{summary}")?;
+        return Ok(());
+    }
+    writeln!(said, "{frames} frames in {elapsed:.1} s, session {}", offline.session)?;
+    for (name, Skill { r_mean, r_max, mae, .. }) in skill {
+        writeln!(said, "  {name}: mean R {r_mean:.4}, max {r_max:.3}, MAE {mae:.3}")?;
     }
     Ok(())
+}
+
+/// Plays to the end, or until what is written to (`place`) takes no more; how many frames were written.
+fn write_frames(offline: &mut Offline, out: &mut dyn Write, place: &str, bar: &ProgressBar) -> anyhow::Result<u64> {
+    for regions in &offline.regions {
+        write_line(out, &**regions).with_context(|| place.to_owned())?;
+    }
+    let mut frames = 0;
+    loop {
+        let mut written = Ok(());
+        let step = offline.replay.step(&mut |frame| {
+            if written.is_ok() {
+                written = write_line(out, &frame);
+                frames += 1;
+            }
+        })?;
+        written.with_context(|| place.to_owned())?;
+        match step {
+            Step::Block { samples, .. } => bar.inc(samples as u64),
+            Step::Events => {}
+            Step::End => break,
+        }
+    }
+    out.flush().with_context(|| place.to_owned())?;
+    Ok(frames)
+}
+
+fn write_line(out: &mut dyn Write, message: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, message)?;
+    out.write_all(b"\n")
+}
+
+/// How well one predictor did, each volume predicted before it was learned from.
+#[derive(Serialize)]
+struct Skill {
+    r_mean: f64,
+    r_max: f64,
+    mae: f64,
+    updates: u64,
+}
+
+impl Skill {
+    fn of(learner: &Learner) -> Self {
+        let skill = learner.skill();
+        Self { r_mean: skill.r_mean(), r_max: skill.r_max(), mae: skill.mae(), updates: learner.updates() }
+    }
 }
 
 fn bar(length: u64, shown: bool) -> ProgressBar {
