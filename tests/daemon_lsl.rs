@@ -87,7 +87,7 @@ fn a_recording_plays_as_live_streams() {
         def inlet(name): return pylsl.StreamInlet(pylsl.resolve_byprop('name', name, 1, 30)[0])\n\
         marks = inlet(sys.argv[1] + '-events'); marks.open_stream(10)\n\
         values = inlet(sys.argv[1]); values.open_stream(10)\n\
-        rows = [values.pull_sample(20)[0] for _ in range(30)]\n\
+        rows = [values.pull_sample(20)[0] for _ in range(40)]\n\
         print(json.dumps({'first': rows[0], 'last': rows[-1], 'mark': marks.pull_sample(10)[0]}), flush=True)\n";
     let mut replay = Command::new(env!("CARGO_BIN_EXE_neurod"))
         .args(["replay", "--tr", "2.0", "--speed", "20", "--lsl", &tag, "--events"])
@@ -100,7 +100,7 @@ fn a_recording_plays_as_live_streams() {
         .unwrap();
     let mut client = Talker::start(Command::new(python).args(["-c", script, &tag]).env("LSLAPICFG", &api));
     let heard: serde_json::Value = serde_json::from_str(&client.hear()).unwrap();
-    assert_eq!((&heard["first"], &heard["last"]), (&serde_json::json!([0.0, 100.0]), &serde_json::json!([29.0, 71.0])));
+    assert_eq!((&heard["first"], &heard["last"]), (&serde_json::json!([0.0, 100.0]), &serde_json::json!([39.0, 61.0])));
     assert!(heard["mark"][0].as_str().unwrap().contains("painful heat"), "{heard}");
     until("the end of the recording", 20.0, || replay.try_wait().unwrap());
 }

@@ -122,6 +122,9 @@ fn bar(length: u64, shown: bool) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// How long a client is given to fetch what was sent last, in seconds.
+const LINGER: f64 = 2.0;
+
 /// LSL streams in the recording's own time, stamped with this machine's clock: NAME and NAME-events.
 fn as_streams(args: &ReplayArgs, file: &Path, name: &str) -> anyhow::Result<()> {
     let speed = match args.speed.as_deref().unwrap_or("1") {
@@ -202,5 +205,10 @@ fn as_streams(args: &ReplayArgs, file: &Path, name: &str) -> anyhow::Result<()> 
         }
     }
     bar.finish();
+    // The last samples are on their way; a stream that vanishes takes them along.
+    let until = MonotonicClock.now() + LINGER;
+    while outlet.has_consumers() && MonotonicClock.now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     Ok(())
 }

@@ -290,6 +290,11 @@ impl LslReplayOutlet {
     pub fn wait_for_consumers(&self, seconds: f64) -> bool {
         self.outlet.outlet.wait_for_consumers(seconds)
     }
+
+    /// Whether anyone receives.
+    pub fn has_consumers(&self) -> bool {
+        self.outlet.outlet.have_consumers()
+    }
 }
 
 /// A recording's events as a live stream of markers, each a JSON object with `trial_type`, `duration` and `text`.
