@@ -118,3 +118,16 @@ fn what_scripts_read_is_json() {
     assert_eq!(checked["sources"]["eeg"][0]["channels"].as_array().unwrap().len(), 8);
     assert!(json(&["bench", "--json", "--only", "predict"])[0]["p50_us"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn a_closed_pipe_ends_every_command_quietly() {
+    for arguments in [&["check", "--config", "config/neurod.toml"][..], &["doctor"], &["bench", "--only", "predict"]] {
+        for json in [&["--json"][..], &[]] {
+            let mut command = neurod(arguments);
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            command.args(json).stdout(writer);
+            assert!(ends(command, 0, &[]).stderr.is_empty(), "{arguments:?}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! How fast is this machine? Filter, ridge, prediction: our figures only; `make bench` runs the peers beside them.
 
+use std::io::{self, Write};
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -41,13 +43,13 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         figures.push(band_power()?);
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&figures)?)?;
         return Ok(());
     }
     let us = |v: f64| format!("{v:.1}");
     let row = |f: &Figure| vec![f.name.into(), us(f.p50_us), us(f.p99_us), us(f.p999_us), f.what.into()];
     let rows: Vec<Vec<String>> = figures.iter().map(row).collect();
-    print!("{}", table::rows(&["", "p50 µs", "p99 µs", "p99.9 µs", "what"], &rows));
+    write!(io::stdout(), "{}", table::rows(&["", "p50 µs", "p99 µs", "p99.9 µs", "what"], &rows))?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! What would this configuration do? Names resolved, shapes followed from stage to stage, nothing opened but files.
 
+use std::io::{self, Write};
+
 use serde_json::{Value, json};
 
 use super::table;
@@ -12,7 +14,7 @@ use crate::runtime::Feed;
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn run(args: &CheckArgs) -> Result<(), AppError> {
+pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let (settings, base) = wiring::load(&args.config.config)?;
     let plan = settings.plan()?;
     let mut sources = Vec::new();
@@ -24,21 +26,22 @@ pub fn run(args: &CheckArgs) -> Result<(), AppError> {
         };
         sources.push((name.clone(), shapes));
     }
+    let mut out = io::stdout();
     if args.json {
-        println!("{}", as_json(&settings, &sources));
+        writeln!(out, "{}", as_json(&settings, &sources))?;
         return Ok(());
     }
-    println!("{}", toml::to_string(&settings).unwrap_or_default());
+    writeln!(out, "{}", toml::to_string(&settings)?)?;
     for (name, shapes) in &sources {
-        println!("# source \"{name}\"");
+        writeln!(out, "# source \"{name}\"")?;
         if shapes.is_empty() {
-            println!("#   known when it is connected (set channels and rate to have it checked now)");
+            writeln!(out, "#   known when it is connected (set channels and rate to have it checked now)")?;
             continue;
         }
         let rows: Vec<Vec<String>> = shapes.iter().map(|(stage, spec)| row(stage, spec)).collect();
-        table::rows(&["after", "channels", "rate", "block", "unit", "the first"], &rows)
-            .lines()
-            .for_each(|line| println!("#   {line}"));
+        for line in table::rows(&["after", "channels", "rate", "block", "unit", "the first"], &rows).lines() {
+            writeln!(out, "#   {line}")?;
+        }
     }
     for predictor in &plan.predictors {
         let input = |feed: &Feed| match feed {
@@ -47,9 +50,9 @@ pub fn run(args: &CheckArgs) -> Result<(), AppError> {
         };
         let inputs: Vec<String> = predictor.inputs.iter().map(input).collect();
         let target = predictor.target.map_or("its checkpoint", |t| plan.sources[t].as_str());
-        println!("# predictor \"{}\": {} → {target}", predictor.name, inputs.join(" + "));
+        writeln!(out, "# predictor \"{}\": {} → {target}", predictor.name, inputs.join(" + "))?;
     }
-    println!("# the configuration is good");
+    writeln!(out, "# the configuration is good")?;
     Ok(())
 }
 

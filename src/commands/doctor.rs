@@ -1,5 +1,6 @@
 //! What does this machine lack, and how is it mended?
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
@@ -37,17 +38,18 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
         multicast(),
         state(settings.session.state_dir.as_deref()),
     ];
+    let mut out = io::stdout();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
         return Ok(());
     }
     let rows: Vec<Vec<String>> = findings
         .iter()
         .map(|f| vec![if f.good { "ok" } else { "MISSING" }.into(), f.what.into(), f.found.clone()])
         .collect();
-    print!("{}", table::rows(&["", "what", "found"], &rows));
+    write!(out, "{}", table::rows(&["", "what", "found"], &rows))?;
     for finding in findings.iter().filter(|f| !f.good) {
-        println!("\n{}: {}", finding.what, finding.fix);
+        writeln!(out, "\n{}: {}", finding.what, finding.fix)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Which LSL streams are in sight?
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use super::table;
@@ -15,12 +16,17 @@ pub fn run(args: &StreamsArgs) -> anyhow::Result<()> {
     native::load_lsl(None)?;
     let mut streams = resolve_all(Duration::from_secs_f64(args.wait.clamp(0.0, 3600.0)))?;
     streams.sort_by(|a, b| (&a.r#type, &a.name).cmp(&(&b.r#type, &b.name)));
+    let mut out = io::stdout();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&streams)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&streams)?)?;
         return Ok(());
     }
     if streams.is_empty() {
-        println!("no LSL stream in sight after {} s; `neurod doctor` says whether multicast works here", args.wait);
+        writeln!(
+            out,
+            "no LSL stream in sight after {} s; `neurod doctor` says whether multicast works here",
+            args.wait
+        )?;
         return Ok(());
     }
     let rows: Vec<Vec<String>> = streams
@@ -31,6 +37,6 @@ pub fn run(args: &StreamsArgs) -> anyhow::Result<()> {
             cells.map(str::to_owned).to_vec()
         })
         .collect();
-    print!("{}", table::rows(&["name", "type", "channels", "rate", "format", "source_id", "host"], &rows));
+    write!(out, "{}", table::rows(&["name", "type", "channels", "rate", "format", "source_id", "host"], &rows))?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Tables on a terminal: two columns of facts, and a board of the best regions that draws itself over.
 
 use std::cell::Cell;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use super::score::Scorer;
 
@@ -48,15 +48,19 @@ impl Board {
     }
 
     /// Draws what has been scored so far.
-    pub fn draw(&self, scorer: &Scorer, names: &[String], of: u64) {
+    ///
+    /// # Errors
+    /// Standard output takes no more.
+    pub fn draw(&self, scorer: &Scorer, names: &[String], of: u64) -> io::Result<()> {
+        let mut out = io::stdout();
         let r = scorer.r(&self.predictor);
         let mean = scorer.r_mean(&self.predictor);
-        if !std::io::stdout().is_terminal() {
+        if !out.is_terminal() {
             if scorer.volumes >= self.told.get() + 100 {
                 self.told.set(scorer.volumes);
-                println!("  {} of {of} volumes, mean R {mean:.3}", scorer.volumes);
+                writeln!(out, "  {} of {of} volumes, mean R {mean:.3}", scorer.volumes)?;
             }
-            return;
+            return Ok(());
         }
         let mut best: Vec<(usize, f64)> = r.into_iter().enumerate().collect();
         best.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -71,9 +75,8 @@ impl Board {
             text.push_str(&format!("  {name:32.32} {r:6.3} {bar}\n"));
         }
         self.drawn.set(1 + best.len().min(SHOWN));
-        print!("{text}");
-        // A terminal that cannot be written to has nothing to show.
-        let _ = std::io::stdout().flush();
+        out.write_all(text.as_bytes())?;
+        out.flush()
     }
 
     /// Leaves the last drawing where it is.

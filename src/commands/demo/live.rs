@@ -105,7 +105,7 @@ fn watch(live: &Live, played: &Mutex<Played>, volumes: u64, stop: &AtomicBool) -
         }
         std::thread::sleep(TURN);
         let played = played.lock().unwrap_or_else(PoisonError::into_inner);
-        board.draw(&played.scorer, &played.names, volumes);
+        board.draw(&played.scorer, &played.names, volumes)?;
     }
     board.end();
     live.status.failure().map_or(Ok(()), |failure| Err(AppError::Failed(failure).into()))
