@@ -137,7 +137,7 @@ pub struct StreamsArgs {
 /// `neurod doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Look with the eyes of this configuration
+    /// Look for what this configuration needs; several are layered
     #[arg(long, short, value_name = "FILE")]
     pub config: Vec<PathBuf>,
     /// Print JSON

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         false => log.with_ansi(std::io::stderr().is_terminal()).init(),
     }
     match commands::run(cli) {
-        Ok(()) => Exit::Success.into(),
+        Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("neurod: {error:#}");
             commands::exit_of(&error).into()

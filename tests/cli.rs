@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -113,7 +114,6 @@ fn every_command_explains_itself() {
 fn what_scripts_read_is_json() {
     let json =
         |args: &[&str]| -> serde_json::Value { serde_json::from_slice(&ends(neurod(args), 0, &[]).stdout).unwrap() };
-    assert!(json(&["doctor", "--json"]).as_array().unwrap().len() >= 5);
     let checked = json(&["check", "--config", "config/neurod.toml", "--json"]);
     assert_eq!(checked["sources"]["eeg"][0]["channels"].as_array().unwrap().len(), 8);
     assert!(json(&["bench", "--json", "--only", "predict"])[0]["p50_us"].as_f64().unwrap() > 0.0);
@@ -130,4 +130,56 @@ fn a_closed_pipe_ends_every_command_quietly() {
             assert!(ends(command, 0, &[]).stderr.is_empty(), "{arguments:?}");
         }
     }
+}
+
+/// What the doctor finds, by name, and its exit code; `without` is the variable of a library that is not there.
+fn doctor(config: Option<&str>, without: Option<&str>) -> (BTreeMap<String, String>, Option<i32>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = neurod(&["doctor", "--json"]);
+    if let Some(config) = config {
+        let path = folder.path().join("lab.toml");
+        fs::write(&path, config).unwrap();
+        command.arg("--config").arg(path);
+    }
+    if let Some(variable) = without {
+        command.env(variable, "/nowhere/library.so");
+    }
+    let output = command.output().unwrap();
+    let findings: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |f: &serde_json::Value, key: &str| f[key].as_str().unwrap().to_owned();
+    findings.iter().for_each(|f| assert_eq!(text(f, "severity") == "ok", text(f, "fix").is_empty(), "{f}"));
+    (findings.iter().map(|f| (text(f, "what"), text(f, "severity"))).collect(), output.status.code())
+}
+
+#[test]
+fn the_doctor_ends_with_69_where_a_library_that_is_needed_is_missing() {
+    let libraries = [("liblsl", "NEUROD_LIBLSL"), ("ONNX Runtime", "ORT_DYLIB_PATH")];
+    let live = "[sources.eeg]\ninput.lsl = { type = \"EEG\" }\n";
+    let words = "[events.words]\ninput.api = {}\n[encoders.text]\n\
+        text = { model = \"minilm\", events = \"words\" }\n";
+    for ((library, variable), needing) in libraries.into_iter().zip([live, words]) {
+        for config in [None, Some(needing)] {
+            let (found, code) = doctor(config, Some(variable));
+            assert_eq!((found[library].as_str(), code), ("missing", Some(69)), "{found:?}");
+        }
+        let (found, code) = doctor(Some(SYNTHETIC), Some(variable));
+        assert_eq!((found[library].as_str(), code), ("advice", Some(0)), "{found:?}");
+    }
+    // What slows it down, or concerns other machines, is no reason to fail.
+    let (found, code) = doctor(None, None);
+    let missing: Vec<&String> = found.iter().filter(|(_, severity)| *severity == "missing").map(|(w, _)| w).collect();
+    assert!(missing.iter().all(|what| libraries.iter().any(|(library, _)| what == library)), "{found:?}");
+    assert_eq!(code, Some(if missing.is_empty() { 0 } else { 69 }), "{found:?}");
+}
+
+#[test]
+fn the_doctor_ends_with_77_where_nothing_can_be_kept_and_makes_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let state = |path: &str| format!("[session]\nstate_dir = {:?}\n{SYNTHETIC}", folder.path().join(path));
+    let (found, code) = doctor(Some(&state("file/state")), None);
+    assert_eq!((found["state folder"].as_str(), code), ("missing", Some(77)), "{found:?}");
+    let (found, code) = doctor(Some(&state("new/state")), None);
+    assert_eq!((found["state folder"].as_str(), code), ("ok", Some(0)), "{found:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

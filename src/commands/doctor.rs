@@ -6,76 +6,116 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::table;
-use crate::app::{Settings, wiring};
+use crate::app::wiring;
 use crate::cli::DoctorArgs;
 use crate::encoders;
+use crate::exit::Exit;
 use crate::frame::{Clock, MonotonicClock};
 use crate::native::{self, Library};
 use crate::runtime::priority;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Severity {
+    /// It is as it should be.
+    Ok,
+    /// It could be better, and everything works.
+    Advice,
+    /// What was asked for does not work without it.
+    Missing,
+}
+
+impl Severity {
+    /// Of something that is not there.
+    fn of_absent(needed: bool) -> Self {
+        if needed { Severity::Missing } else { Severity::Advice }
+    }
+}
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Finding {
     what: &'static str,
-    good: bool,
+    severity: Severity,
     /// What was found.
     found: String,
     /// What to do about it; empty where nothing needs to be done.
     fix: String,
 }
 
-/// Looks at everything neurod depends on and says what to do about what is missing.
+impl Finding {
+    fn is_missing(&self) -> bool {
+        self.severity == Severity::Missing
+    }
+}
+
+/// Looks at everything neurod depends on and says what to do about what is missing: [`Exit::Unavailable`] where a
+/// library is, [`Exit::Permission`] where nothing can be kept. Without a configuration both libraries are needed; with
+/// one, those that it needs.
 ///
 /// # Errors
-/// A configuration that cannot be read. What is missing is a finding, not an error.
-pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
-    let settings = if args.config.is_empty() { Settings::default() } else { wiring::load(&args.config)?.0 };
-    let findings = vec![
-        liblsl(settings.libraries.lsl.as_deref()),
-        onnxruntime(settings.libraries.onnxruntime.as_deref()),
-        realtime(),
-        clock(),
-        multicast(),
-        state(settings.session.state_dir.as_deref()),
+/// A configuration that cannot be read.
+pub fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
+    let configured = if args.config.is_empty() { None } else { Some(wiring::load(&args.config)?.0) };
+    let needs_lsl = configured.as_ref().is_none_or(|s| !s.is_recorded() || s.sinks.lsl.is_some());
+    let needs_onnx = configured.as_ref().is_none_or(|s| s.encoders.values().any(|e| e.model().is_some()));
+    let settings = configured.unwrap_or_default();
+    let libraries = [
+        liblsl(settings.libraries.lsl.as_deref(), needs_lsl),
+        onnxruntime(settings.libraries.onnxruntime.as_deref(), needs_onnx),
     ];
+    let state = state(settings.session.state_dir.as_deref());
+    let exit = match () {
+        () if libraries.iter().any(Finding::is_missing) => Exit::Unavailable,
+        () if state.is_missing() => Exit::Permission,
+        () => Exit::Success,
+    };
+    let findings: Vec<Finding> = libraries.into_iter().chain([realtime(), clock(), multicast(), state]).collect();
     let mut out = io::stdout();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
-        return Ok(());
+        return Ok(exit);
     }
-    let rows: Vec<Vec<String>> = findings
-        .iter()
-        .map(|f| vec![if f.good { "ok" } else { "MISSING" }.into(), f.what.into(), f.found.clone()])
-        .collect();
+    let word = |severity| match severity {
+        Severity::Ok => "ok",
+        Severity::Advice => "advice",
+        Severity::Missing => "MISSING",
+    };
+    let row = |f: &Finding| vec![word(f.severity).into(), f.what.into(), f.found.clone()];
+    let rows: Vec<Vec<String>> = findings.iter().map(row).collect();
     write!(out, "{}", table::rows(&["", "what", "found"], &rows))?;
-    for finding in findings.iter().filter(|f| !f.good) {
+    for finding in findings.iter().filter(|f| f.severity != Severity::Ok) {
         writeln!(out, "\n{}: {}", finding.what, finding.fix)?;
     }
-    Ok(())
+    Ok(exit)
 }
 
-fn finding(what: &'static str, found: Result<String, String>, fix: &str) -> Finding {
+fn finding(what: &'static str, found: Result<String, String>, absent: Severity, fix: &str) -> Finding {
     match found {
-        Ok(found) => Finding { what, good: true, found, fix: String::new() },
-        Err(found) => Finding { what, good: false, found, fix: fix.into() },
+        Ok(found) => Finding { what, severity: Severity::Ok, found, fix: String::new() },
+        Err(found) => Finding { what, severity: absent, found, fix: fix.into() },
     }
 }
 
-fn liblsl(path: Option<&Path>) -> Finding {
+fn liblsl(path: Option<&Path>, needed: bool) -> Finding {
     let found = native::load_lsl(path).map_err(|e| e.to_string());
-    let found = found.map(|info| format!("version {} at {}", info.version, info.path.display()));
-    finding("liblsl", found, "live streams need it; recordings do not. `make assets` fetches it, or set libraries.lsl")
+    // liblsl counts 118 for 1.18.
+    let version = |v: i32| format!("{}.{}", v / 100, v % 100);
+    let found = found.map(|info| format!("{} at {}", version(info.version), info.path.display()));
+    let fix = "live streams need it; recordings do not. `make assets` fetches it, or set libraries.lsl";
+    finding("liblsl", found, Severity::of_absent(needed), fix)
 }
 
-fn onnxruntime(path: Option<&Path>) -> Finding {
+fn onnxruntime(path: Option<&Path>, needed: bool) -> Finding {
     let found = native::find(Library::OnnxRuntime, path).map_err(|e| e.to_string());
     let loaded = found.and_then(|path| encoders::Runtime::load(Some(&path)).map_err(|e| e.to_string()));
-    let found = loaded.map(|r| format!("{} at {}", r.build_info(), r.library().display()));
-    finding(
-        "ONNX Runtime",
-        found,
-        "text and window encoders need it. `make assets` fetches it, or set libraries.onnxruntime",
-    )
+    // The name that a link leads to carries the version, which the build's own words leave out.
+    let file = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let build = |r: &encoders::Runtime| r.build_info().trim_start_matches("ORT Build Info: ").to_owned();
+    let found = loaded.map(|r| format!("{} ({})", file(r.library()).display(), build(&r)));
+    let fix = "text and window encoders need it. `make assets` fetches it, or set libraries.onnxruntime";
+    finding("ONNX Runtime", found, Severity::of_absent(needed), fix)
 }
 
 fn realtime() -> Finding {
@@ -85,12 +125,12 @@ fn realtime() -> Finding {
         .spawn(|| priority::ask_for_realtime(50).and_then(|()| priority::lock_memory()));
     let granted = asked.ok().and_then(|thread| thread.join().ok());
     let found = match granted {
-        Some(Ok(())) => Ok("SCHED_FIFO, memory locked".into()),
+        Some(Ok(())) => Ok("granted: SCHED_FIFO, memory locked".into()),
         Some(Err(error)) => Err(error.to_string()),
         None => Err("could not be tried".into()),
     };
     let fix = "latency suffers under load. Under systemd the unit asks for it; by hand: ulimit -r 60; ulimit -l unlimited (limits.conf: rtprio, memlock)";
-    finding("real-time priority", found, fix)
+    finding("real-time priority", found, Severity::Advice, fix)
 }
 
 fn clock() -> Finding {
@@ -104,11 +144,8 @@ fn clock() -> Finding {
     let each = (MonotonicClock.now() - began) / f64::from(reads);
     let told = format!("{source}, {:.0} ns a reading", each * 1e9);
     let found = if each < 1e-6 { Ok(told) } else { Err(told) };
-    finding(
-        "clock",
-        found,
-        "reading it goes through the kernel; prefer the tsc clock source (kernel parameter clocksource=tsc)",
-    )
+    let fix = "reading it goes through the kernel; prefer the tsc clock source (kernel parameter clocksource=tsc)";
+    finding("clock", found, Severity::Advice, fix)
 }
 
 fn multicast() -> Finding {
@@ -116,23 +153,23 @@ fn multicast() -> Finding {
         .and_then(|socket| socket.join_multicast_v4(&[239, 255, 172, 215].into(), &[0, 0, 0, 0].into()))
         .map(|()| String::from("can be joined"))
         .map_err(|e| e.to_string());
-    finding(
-        "multicast",
-        found,
-        "LSL finds streams by it: allow UDP 16571 and TCP/UDP 16572-16603, or list hosts as KnownPeers in lsl_api.cfg",
-    )
+    let fix =
+        "LSL finds streams by it: allow UDP 16571 and TCP/UDP 16572-16603, or list hosts as KnownPeers in lsl_api.cfg";
+    finding("multicast", found, Severity::Advice, fix)
 }
 
 fn state(folder: Option<&Path>) -> Finding {
     let Some(folder) = folder else {
         let found = "none configured: what is learned is gone after a restart".into();
-        return Finding { what: "state folder", good: true, found, fix: String::new() };
+        return finding("state folder", Ok(found), Severity::Missing, "");
     };
-    let probe = folder.join(".neurod-doctor");
-    let found = std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&probe, b""))
+    // What is not there yet is made by the daemon, as its own user: here it is enough that it could be.
+    let there = folder.ancestors().find(|f| f.exists()).unwrap_or(Path::new("."));
+    let probe = there.join(format!(".neurod-doctor-{}", std::process::id()));
+    let found = std::fs::write(&probe, b"")
         .and_then(|()| std::fs::remove_file(&probe))
         .map(|()| folder.display().to_string())
         .map_err(|e| format!("{}: {e}", folder.display()));
-    finding("state folder", found, "checkpoints cannot be written there: set session.state_dir to a folder that can")
+    let fix = "checkpoints cannot be written there by this user: set session.state_dir to a folder that can be, or ask as the user that the daemon runs as";
+    finding("state folder", found, Severity::Missing, fix)
 }

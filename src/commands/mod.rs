@@ -21,23 +21,24 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::native::NativeError;
 
-/// Does what was asked for.
+/// Does what was asked for; what the process ends with.
 ///
 /// # Errors
 /// Why not; [`exit_of`] says what the process ends with.
-pub fn run(cli: Cli) -> Result<(), Error> {
+pub fn run(cli: Cli) -> Result<Exit, Error> {
+    let success = |()| Exit::Success;
     let done = match cli.command {
-        Command::Run(args) => run::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Demo(args) => demo::run(&args),
-        Command::Replay(args) => replay::run(&args),
-        Command::Streams(args) => streams::run(&args),
+        Command::Run(args) => run::run(&args).map(success),
+        Command::Check(args) => check::run(&args).map(success),
+        Command::Demo(args) => demo::run(&args).map(success),
+        Command::Replay(args) => replay::run(&args).map(success),
+        Command::Streams(args) => streams::run(&args).map(success),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args).map(success),
     };
     match done {
         // Whoever reads has read enough, as `head` does.
-        Err(error) if is_closed_pipe(&error) => Ok(()),
+        Err(error) if is_closed_pipe(&error) => Ok(Exit::Success),
         done => done,
     }
 }
