@@ -115,7 +115,8 @@ fn what_scripts_read_is_json() {
     let json =
         |args: &[&str]| -> serde_json::Value { serde_json::from_slice(&ends(neurod(args), 0, &[]).stdout).unwrap() };
     let checked = json(&["check", "--config", "config/neurod.toml", "--json"]);
-    assert_eq!(checked["sources"]["eeg"][0]["channels"].as_array().unwrap().len(), 8);
+    let input = &checked["sources"]["eeg"][0];
+    assert_eq!((input["channels"].as_array().unwrap().len(), &input["unit"]), (8, &"uV".into()));
     assert!(json(&["bench", "--json", "--only", "predict"])[0]["p50_us"].as_f64().unwrap() > 0.0);
 }
 
@@ -182,4 +183,25 @@ fn the_doctor_ends_with_77_where_nothing_can_be_kept_and_makes_no_folder() {
     let (found, code) = doctor(Some(&state("new/state")), None);
     assert_eq!((found["state folder"].as_str(), code), ("ok", Some(0)), "{found:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_feeds_what_is_told_to_scripts() {
+    let wired = "[events.words]\ninput.api = {}\n[encoders.text]\n\
+        columns = { events = \"words\", columns = [{ name = \"trial_type\", is = \"heat\" }] }\n\
+        [encoders.net]\nwindow = { model = \"net.onnx\", source = \"eeg\", window = 1.0, hop = 0.1 }\n\
+        [predictors.both]\nfeatures = [\"text\", \"eeg\"]\ntargets = \"goal\"\nlags = [2.0, 4.0]\n";
+    let output = with_config(&format!("{SYNTHETIC}{wired}"), &["check", "--json"], 0, &[]);
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(checked["encoders"], serde_json::json!({ "net": { "windows": "eeg" }, "text": { "events": "words" } }));
+    let both = serde_json::json!({
+        "inputs": ["text", "eeg"], "targets": "goal", "lags": [2.0, 4.0], "volume_time": "start", "learn": true
+    });
+    assert_eq!(checked["predictors"]["both"], both);
+    assert_eq!(checked["predictors"]["regions"]["inputs"], serde_json::json!(["eeg"]));
+    let said = with_config(&format!("{SYNTHETIC}{wired}"), &["check"], 0, &[]).stdout;
+    let said = String::from_utf8(said).unwrap();
+    for line in ["# encoder \"net\": windows of source \"eeg\"", "# predictor \"both\": text + eeg → goal"] {
+        assert!(said.lines().any(|l| l == line), "{said}");
+    }
 }

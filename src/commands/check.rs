@@ -1,14 +1,61 @@
 //! What would this configuration do? Names resolved, shapes followed from stage to stage, nothing opened but files.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::table;
 use crate::app::{AppError, Settings, wiring};
 use crate::cli::CheckArgs;
 use crate::frame::BlockSpec;
-use crate::runtime::Feed;
+use crate::ridge::LagsConfig;
+use crate::runtime::{EncoderFeed, Feed, Plan, PredictorConfig, PredictorPlan, VolumeTime};
+
+/// What a configuration resolves to: what `--json` prints.
+#[derive(Serialize)]
+struct Checked<'a> {
+    /// Every key, defaults included.
+    settings: &'a Settings,
+    /// The shape after every stage; empty where it is known only once the source is connected.
+    sources: BTreeMap<&'a str, Vec<Shape>>,
+    /// What each encoder listens to.
+    encoders: BTreeMap<&'a str, Listens<'a>>,
+    /// What each predictor is made from.
+    predictors: BTreeMap<&'a str, Predicts<'a>>,
+}
+
+/// A stream after one stage.
+#[derive(Serialize)]
+struct Shape {
+    after: &'static str,
+    channels: Vec<String>,
+    /// Hz; 0 where samples come as they come.
+    rate: f64,
+    /// The most samples in a block.
+    block: usize,
+    /// The unit of the first channel.
+    unit: &'static str,
+}
+
+/// The event source, or the source whose windows it sees.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Listens<'a> {
+    Events(&'a str),
+    Windows(&'a str),
+}
+
+#[derive(Serialize)]
+struct Predicts<'a> {
+    /// Encoders and sources, in the order of its row.
+    inputs: Vec<&'a str>,
+    /// The source it learns from; null where its weights come from a checkpoint.
+    targets: Option<&'a str>,
+    lags: &'a LagsConfig,
+    volume_time: VolumeTime,
+    learn: bool,
+}
 
 /// Prints what the configuration resolves to.
 ///
@@ -17,66 +64,100 @@ use crate::runtime::Feed;
 pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let (settings, base) = wiring::load(&args.config.config)?;
     let plan = settings.plan()?;
-    let mut sources = Vec::new();
+    let mut sources = BTreeMap::new();
     for (name, source) in &settings.sources {
         let failed = |error| AppError::Source { name: name.clone(), error };
         let shapes = match source.shape(&base).map_err(failed)? {
-            Some(shape) => source.chain(name, &shape)?.shapes().map(|(stage, spec)| (stage, spec.clone())).collect(),
+            Some(shape) => source.chain(name, &shape)?.shapes().map(Shape::new).collect(),
             None => Vec::new(),
         };
-        sources.push((name.clone(), shapes));
+        sources.insert(name.as_str(), shapes);
     }
-    let mut out = io::stdout();
-    if args.json {
-        writeln!(out, "{}", as_json(&settings, &sources))?;
-        return Ok(());
+    let encoders = plan.encoders.iter().map(|(name, feed)| (name.as_str(), Listens::new(&plan, *feed))).collect();
+    let predictors = plan.predictors.iter().zip(settings.predictors.values());
+    let predictors = predictors.map(|(p, config)| (p.name.as_str(), Predicts::new(&plan, p, config))).collect();
+    let checked = Checked { settings: &settings, sources, encoders, predictors };
+    match args.json {
+        true => writeln!(io::stdout(), "{}", serde_json::to_string(&checked)?)?,
+        false => checked.print(&mut io::stdout())?,
     }
-    writeln!(out, "{}", toml::to_string(&settings)?)?;
-    for (name, shapes) in &sources {
-        writeln!(out, "# source \"{name}\"")?;
-        if shapes.is_empty() {
-            writeln!(out, "#   known when it is connected (set channels and rate to have it checked now)")?;
-            continue;
-        }
-        let rows: Vec<Vec<String>> = shapes.iter().map(|(stage, spec)| row(stage, spec)).collect();
-        for line in table::rows(&["after", "channels", "rate", "block", "unit", "the first"], &rows).lines() {
-            writeln!(out, "#   {line}")?;
-        }
-    }
-    for predictor in &plan.predictors {
-        let input = |feed: &Feed| match feed {
-            Feed::Encoder(i) => plan.encoders[*i].0.clone(),
-            Feed::Source(i) => plan.sources[*i].clone(),
-        };
-        let inputs: Vec<String> = predictor.inputs.iter().map(input).collect();
-        let target = predictor.target.map_or("its checkpoint", |t| plan.sources[t].as_str());
-        writeln!(out, "# predictor \"{}\": {} → {target}", predictor.name, inputs.join(" + "))?;
-    }
-    writeln!(out, "# the configuration is good")?;
     Ok(())
 }
 
-fn row(stage: &str, spec: &BlockSpec) -> Vec<String> {
-    let channel = spec.channels.first();
-    vec![
-        stage.to_owned(),
-        spec.channels.len().to_string(),
-        if spec.rate > 0.0 { format!("{:.4} Hz", spec.rate) } else { "irregular".into() },
-        spec.capacity.to_string(),
-        channel.map_or("", |c| c.unit.as_str()).to_owned(),
-        channel.map_or(String::new(), |c| c.name.clone()),
-    ]
+impl Shape {
+    fn new((after, spec): (&'static str, &BlockSpec)) -> Self {
+        Self {
+            after,
+            channels: spec.channels.iter().map(|c| c.name.clone()).collect(),
+            rate: spec.rate,
+            block: spec.capacity,
+            unit: spec.channels.first().map_or("", |c| c.unit.as_str()),
+        }
+    }
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.after.to_owned(),
+            self.channels.len().to_string(),
+            if self.rate > 0.0 { format!("{:.4} Hz", self.rate) } else { "irregular".into() },
+            self.block.to_string(),
+            self.unit.to_owned(),
+            self.channels.first().cloned().unwrap_or_default(),
+        ]
+    }
 }
 
-fn as_json(settings: &Settings, sources: &[(String, Vec<(&'static str, BlockSpec)>)]) -> Value {
-    let shapes = |shapes: &[(&str, BlockSpec)]| -> Vec<Value> {
-        let shape = |(stage, spec): &(&str, BlockSpec)| {
-            let names: Vec<&str> = spec.channels.iter().map(|c| c.name.as_str()).collect();
-            json!({ "after": stage, "channels": names, "rate": spec.rate, "block": spec.capacity })
+impl<'a> Listens<'a> {
+    fn new(plan: &'a Plan, feed: EncoderFeed) -> Self {
+        match feed {
+            EncoderFeed::Events(i) => Listens::Events(&plan.events[i]),
+            EncoderFeed::Windows(i) => Listens::Windows(&plan.sources[i]),
+        }
+    }
+}
+
+impl<'a> Predicts<'a> {
+    fn new(plan: &'a Plan, predictor: &PredictorPlan, config: &'a PredictorConfig) -> Self {
+        let input = |feed: &Feed| match feed {
+            Feed::Encoder(i) => plan.encoders[*i].0.as_str(),
+            Feed::Source(i) => plan.sources[*i].as_str(),
         };
-        shapes.iter().map(shape).collect()
-    };
-    let sources: serde_json::Map<String, Value> =
-        sources.iter().map(|(name, s)| (name.clone(), shapes(s).into())).collect();
-    json!({ "settings": settings, "sources": sources })
+        Self {
+            inputs: predictor.inputs.iter().map(input).collect(),
+            targets: predictor.target.map(|i| plan.sources[i].as_str()),
+            lags: &config.lags,
+            volume_time: config.volume_time,
+            learn: config.learn,
+        }
+    }
+}
+
+impl Checked<'_> {
+    /// For people: the settings as TOML, the rest as comments below.
+    fn print(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        writeln!(out, "{}", toml::to_string(self.settings)?)?;
+        for (name, shapes) in &self.sources {
+            writeln!(out, "# source \"{name}\"")?;
+            if shapes.is_empty() {
+                writeln!(out, "#   known when it is connected (set channels and rate to have it checked now)")?;
+                continue;
+            }
+            let rows: Vec<Vec<String>> = shapes.iter().map(Shape::row).collect();
+            for line in table::rows(&["after", "channels", "rate", "block", "unit", "the first"], &rows).lines() {
+                writeln!(out, "#   {line}")?;
+            }
+        }
+        for (name, listens) in &self.encoders {
+            match listens {
+                Listens::Events(events) => writeln!(out, "# encoder \"{name}\": events \"{events}\"")?,
+                Listens::Windows(source) => writeln!(out, "# encoder \"{name}\": windows of source \"{source}\"")?,
+            }
+        }
+        for (name, Predicts { inputs, targets, .. }) in &self.predictors {
+            let targets = targets.unwrap_or("its checkpoint");
+            writeln!(out, "# predictor \"{name}\": {} → {targets}", inputs.join(" + "))?;
+        }
+        writeln!(out, "# the configuration is good")?;
+        Ok(())
+    }
 }
