@@ -32,18 +32,42 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the daemon: read sources, learn, publish, until SIGTERM
+    #[command(after_help = "Examples:
+  neurod run --config lab.toml
+  neurod run --config lab.toml --config today.toml
+  NEUROD__SERVICE__LISTEN=127.0.0.1:9000 neurod run --config lab.toml")]
     Run(ConfigArgs),
     /// Check a configuration without touching a device: what it resolves to, and the shape after every stage
+    #[command(after_help = "Examples:
+  neurod check --config config/eeg-lsl.toml
+  neurod check --config lab.toml --json")]
     Check(CheckArgs),
     /// Learn from real recordings, then watch an eleventh person live
+    #[command(after_help = "Examples:
+  neurod demo
+  neurod demo --people 13 --speed 50 --listen 127.0.0.1:9000
+  neurod demo --people all --speed max --summary demo.json")]
     Demo(DemoArgs),
     /// Play a recording: through a configuration's predictors, or as live LSL streams with --lsl
+    #[command(after_help = "Examples:
+  neurod replay --config config/demo.toml --out frames.jsonl
+  neurod replay scan.tsv --tr 2 --events events.tsv --lsl Regions
+  neurod replay recording.edf --lsl")]
     Replay(ReplayArgs),
     /// List the LSL streams in sight
+    #[command(after_help = "Examples:
+  neurod streams
+  neurod streams --wait 5 --json")]
     Streams(StreamsArgs),
     /// Say what this machine lacks, and how to mend it
+    #[command(after_help = "Examples:
+  neurod doctor
+  neurod doctor --config lab.toml --json")]
     Doctor(DoctorArgs),
     /// Measure this machine: filter, ridge, prediction
+    #[command(after_help = "Examples:
+  neurod bench
+  neurod bench --only predict --json")]
     Bench(BenchArgs),
 }
 
@@ -167,4 +191,32 @@ pub enum Bench {
     Predict,
     /// The same hop with band power
     BandPower,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_examples_and_every_example_is_understood() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().filter(|line| line.starts_with("  ")).collect();
+            assert!((1..=3).contains(&examples.len()), "{}: {help}", command.get_name());
+            for example in examples {
+                // Variables for the environment stand before the program.
+                let words = example.split_whitespace().skip_while(|word| word.contains('='));
+                let parsed = Cli::try_parse_from(words.clone());
+                assert!(parsed.is_ok(), "{example}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+                assert_eq!(words.take(2).collect::<Vec<_>>(), ["neurod", command.get_name()]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_line_fits_together() {
+        Cli::command().debug_assert();
+    }
 }
