@@ -9,9 +9,13 @@ mod daemon;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use common::Talker;
 use daemon::{Daemon, until};
+
+/// One at a time: liblsl has few ports, and two daemons with their peers take most of them.
+static PORTS: Mutex<()> = Mutex::new(());
 
 /// A name that nobody else on this machine uses, and an LSL configuration that stays on this machine.
 fn alone(folder: &Path) -> (String, std::path::PathBuf) {
@@ -24,6 +28,7 @@ fn alone(folder: &Path) -> (String, std::path::PathBuf) {
 #[test]
 fn streams_come_in_and_learned_regions_go_out() {
     let Some(python) = common::lsl::python() else { return };
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let (tag, api) = alone(folder.path());
     let mut lab = Talker::start(Command::new(python).args(["tests/python/daemon_lsl.py", &tag]).env("LSLAPICFG", &api));
@@ -76,6 +81,7 @@ fn streams_come_in_and_learned_regions_go_out() {
 #[test]
 fn a_recording_plays_as_live_streams() {
     let Some(python) = common::lsl::python() else { return };
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let (tag, api) = alone(folder.path());
     let table = folder.path().join("scan.tsv");
