@@ -20,6 +20,8 @@ use crate::app::AppError;
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::native::NativeError;
+use crate::publish::lsl::OutletError;
+use crate::ridge::CheckpointError;
 
 /// Does what was asked for; what the process ends with.
 ///
@@ -52,8 +54,10 @@ fn is_closed_pipe(error: &Error) -> bool {
 pub fn exit_of(error: &Error) -> Exit {
     if let Some(app) = error.downcast_ref::<AppError>() {
         app.exit()
-    } else if error.downcast_ref::<NativeError>().is_some() {
+    } else if error.downcast_ref::<NativeError>().is_some() || error.downcast_ref::<OutletError>().is_some() {
         Exit::Unavailable
+    } else if error.downcast_ref::<CheckpointError>().is_some() {
+        Exit::Io
     } else if let Some(source) = error.downcast_ref::<SourceError>() {
         AppError::exit_of_source(source)
     } else if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>() {
