@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///
-/// Start with `neurod demo`, which needs nothing but itself. Then `neurod streams` shows what is on your network,
+/// Start with `neurod demo`; `make assets` fetches what it plays. Then `neurod streams` shows what is on your network,
 /// `neurod check --config FILE` shows what a configuration would do, and `neurod run --config FILE` does it.
 #[derive(Debug, Parser)]
 #[command(
@@ -18,10 +18,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 )]
 pub struct Cli {
     /// What to log: error, warn, info, debug, trace, or a filter such as `info,neurod::ridge=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "NEUROD_LOG")]
+    #[arg(long, global = true, help_heading = "Logging", value_name = "FILTER", env = "NEUROD_LOG")]
     pub log: Option<String>,
     /// Log as JSON, one object a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Logging")]
     pub log_json: bool,
     /// What to do.
     #[command(subcommand)]
@@ -43,6 +43,10 @@ pub enum Command {
   neurod check --config lab.toml --json")]
     Check(CheckArgs),
     /// Learn from real recordings, then watch an eleventh person live
+    ///
+    /// The data are real: 33 people feel heat and rate it, while fMRI of 122 brain regions is taken every 2 seconds. Each
+    /// stimulus becomes a sentence, a text model turns it into 384 numbers, and ridge regression learns, volume by
+    /// volume, what each region does next. Every prediction is scored before its volume is learned from.
     #[command(after_help = "Examples:
   neurod demo
   neurod demo --people 13 --speed 50 --listen 127.0.0.1:9000
@@ -60,6 +64,9 @@ pub enum Command {
   neurod streams --wait 5 --json")]
     Streams(StreamsArgs),
     /// Say what this machine lacks, and how to mend it
+    ///
+    /// Ends with 69 where a library is missing that is needed (with a configuration: that this one needs), and with 77
+    /// where checkpoints cannot be written. Whatever is only advice is no failure.
     #[command(after_help = "Examples:
   neurod doctor
   neurod doctor --config lab.toml --json")]
@@ -91,17 +98,13 @@ pub struct CheckArgs {
 }
 
 /// `neurod demo`
-///
-/// The data are real: 33 people feel heat and rate it, while fMRI of 122 brain regions is taken every 2 seconds. Each
-/// stimulus becomes a sentence, a text model turns it into 384 numbers, and ridge regression learns, volume by volume,
-/// what each region does next. Every prediction is scored before its volume is learned from.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// How many people to play: learn from the first ten, score the others
+    /// How many people to play, 11 to 33: learn from the first ten, score the others
     #[arg(long, default_value = "11", value_name = "N|all")]
     pub people: String,
     /// How fast the people after the tenth are played: a factor of real time, or `max`
-    #[arg(long, default_value = "20", value_name = "N|max")]
+    #[arg(long, default_value = "20", value_name = "N|max", allow_negative_numbers = true)]
     pub speed: String,
     /// Write the summary as JSON
     #[arg(long, value_name = "FILE")]
@@ -116,34 +119,39 @@ pub struct DemoArgs {
 
 /// `neurod replay`
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+#[command(override_usage = "neurod replay [OPTIONS] --config <FILE>
+       neurod replay [OPTIONS] <FILE> --lsl [<NAME>]")]
+#[command(group = clap::ArgGroup::new("what").args(["file", "config", "lsl"]).required(true).multiple(true))]
 pub struct ReplayArgs {
     /// A recording to play as a live LSL stream: .tsv/.csv table, .nii/.nii.gz, .edf, .bdf
-    #[arg(group = "what", value_name = "FILE", requires = "lsl")]
+    #[arg(value_name = "FILE", requires = "lsl")]
     pub file: Option<PathBuf>,
     /// A configuration whose sources are recordings: play it to the end and write the frames as JSON lines
-    #[arg(long, short, group = "what", value_name = "FILE", conflicts_with = "file")]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "file")]
     pub config: Vec<PathBuf>,
-    /// Send it out as LSL streams: NAME for the samples, NAME-events for the events
+    /// Send FILE out as LSL streams: NAME for the samples, NAME-events for the events
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "replay")]
     pub lsl: Option<String>,
-    /// How fast: a factor of real time, or `max` (with --config only)
-    #[arg(long, value_name = "N|max")]
+    /// How fast FILE is played: a factor of real time, by default 1. A configuration is played as fast as possible
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub speed: Option<String>,
     /// Events that belong to FILE: BIDS events.tsv
     #[arg(long, value_name = "FILE", requires = "file")]
     pub events: Option<PathBuf>,
-    /// Seconds between the rows of a table, or the volumes of a NIfTI file that does not say
-    #[arg(long, value_name = "SECONDS", requires = "file")]
+    /// Seconds between the rows of a table of regions, or the volumes of a NIfTI file that does not say
+    #[arg(long, value_name = "SECONDS", requires = "file", allow_negative_numbers = true)]
     pub tr: Option<f64>,
+    /// Samples a second of a table of EEG that has no column `time`
+    #[arg(long, value_name = "HZ", requires = "file", allow_negative_numbers = true)]
+    pub rate: Option<f64>,
     /// A label image, to make regions of a 4D NIfTI file
     #[arg(long, value_name = "FILE", requires = "file")]
     pub labels: Option<PathBuf>,
-    /// Where the frames go; `-` is standard output
-    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    /// Where the frames of a configuration go; `-` is standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-", conflicts_with = "file")]
     pub out: PathBuf,
-    /// Print the summary as JSON
-    #[arg(long)]
+    /// Print the summary of a configuration as JSON, on standard error
+    #[arg(long, conflicts_with = "file")]
     pub json: bool,
 }
 
@@ -151,17 +159,22 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 pub struct StreamsArgs {
     /// How long to look, in seconds
-    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = wait, allow_negative_numbers = true)]
     pub wait: f64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
+fn wait(text: &str) -> Result<f64, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
+    seconds.ok_or("give a number of seconds from 0 to 3600")
+}
+
 /// `neurod doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Look for what this configuration needs; several are layered
+    /// A configuration whose needs to look for; several are layered
     #[arg(long, short, value_name = "FILE")]
     pub config: Vec<PathBuf>,
     /// Print JSON
@@ -176,7 +189,7 @@ pub struct BenchArgs {
     #[arg(long)]
     pub json: bool,
     /// Which measurement
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "WHAT")]
     pub only: Option<Bench>,
 }
 

@@ -74,6 +74,13 @@ fn a_wrong_variable_is_named() {
 #[test]
 fn what_is_missing_or_broken_has_its_own_exit_code() {
     ends(neurod(&["run", "--colour"]), 64, &["--colour"]);
+    for wait in ["-1", "nan", "inf", "soon"] {
+        ends(neurod(&["streams", "--wait", wait]), 64, &["--wait", wait, "from 0 to 3600"]);
+    }
+    ends(neurod(&["demo", "--speed", "-1"]), 64, &["--speed -1", "a positive number"]);
+    ends(neurod(&["demo", "--people", "34"]), 64, &["--people 34", "from 11 to 33"]);
+    ends(neurod(&["replay", "--lsl", "scan.tsv"]), 64, &["--lsl scan.tsv", "neurod replay FILE --lsl NAME"]);
+    ends(neurod(&["replay", "scan.tsv", "--lsl", "--json"]), 64, &["--json"]);
     ends(neurod(&["check", "--config", "/nowhere/lab.toml"]), 78, &["/nowhere/lab.toml"]);
     let missing = "[sources.scan]\ninput.replay = { files = [\"gone.tsv\"], tr = 2.0 }\n";
     with_config(missing, &["replay"], 66, &["gone.tsv"]);

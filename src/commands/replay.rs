@@ -29,7 +29,9 @@ use crate::runtime::replay::Step;
 pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     match (&args.file, &args.lsl) {
         (Some(file), Some(name)) => as_streams(args, file, name),
-        (None, Some(_)) => bail!("--lsl plays a FILE: name one (a configuration that sends LSL is for `neurod run`)"),
+        (None, Some(name)) => bail!(
+            "--lsl {name}: no FILE to play (`neurod replay FILE --lsl NAME`; a configuration that sends LSL is for `neurod run`)"
+        ),
         _ => through_predictors(args),
     }
 }
@@ -139,6 +141,7 @@ fn as_streams(args: &ReplayArgs, file: &Path, name: &str) -> anyhow::Result<()> 
         files: vec![file.to_owned()],
         events: args.events.iter().cloned().collect(),
         tr: args.tr,
+        rate: args.rate,
         labels: args.labels.clone(),
         block: Some(1),
         ..ReplayConfig::default()

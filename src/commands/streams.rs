@@ -14,7 +14,7 @@ use crate::native;
 /// liblsl is missing.
 pub fn run(args: &StreamsArgs) -> anyhow::Result<()> {
     native::load_lsl(None)?;
-    let mut streams = resolve_all(Duration::from_secs_f64(args.wait.clamp(0.0, 3600.0)))?;
+    let mut streams = resolve_all(Duration::from_secs_f64(args.wait))?;
     streams.sort_by(|a, b| (&a.r#type, &a.name).cmp(&(&b.r#type, &b.name)));
     let mut out = io::stdout();
     if args.json {
