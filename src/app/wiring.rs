@@ -243,7 +243,9 @@ impl SourceConfig {
         match &self.input {
             InputConfig::Lsl(lsl) => Ok(match (lsl.channels, lsl.rate) {
                 (Some(channels), Some(rate)) => {
-                    Some(BlockSpec::new(Channel::numbered("EEG", channels, Unit::Microvolt), rate, lsl.block))
+                    let fmri = self.signal.is_empty() && !self.fmri.is_empty();
+                    let (kind, unit) = if fmri { ("REGION", Unit::Arbitrary) } else { ("EEG", Unit::Microvolt) };
+                    Some(BlockSpec::new(Channel::numbered(kind, channels, unit), rate, lsl.block))
                 }
                 _ => None,
             }),

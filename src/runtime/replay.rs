@@ -119,24 +119,6 @@ impl Replay {
         }
     }
 
-    /// Plays to the end. `each` hears of every step.
-    ///
-    /// # Errors
-    /// As [`step`](Replay::step).
-    pub fn run(
-        &mut self,
-        emit: &mut dyn FnMut(RegionFrame),
-        mut each: impl FnMut(&Replay, Step),
-    ) -> Result<(), SourceError> {
-        loop {
-            let step = self.step(emit)?;
-            each(self, step);
-            if step == Step::End {
-                return Ok(());
-            }
-        }
-    }
-
     fn play_events(
         &mut self,
         index: usize,
