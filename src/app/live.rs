@@ -382,6 +382,10 @@ impl Building<'_> {
         for predictor in &self.plan.predictors {
             self.lanes.context().status.expect(&format!("predictors.{}", predictor.name));
         }
+        let measured = |source: usize| {
+            let name = &self.plan.sources[source];
+            self.plan.is_target(source).then(|| self.metrics.frames(name, FrameKind::Measured))
+        };
         let lane = LearnLane {
             plan: self.plan.clone(),
             configs: self.settings.predictors.values().cloned().collect(),
@@ -394,7 +398,7 @@ impl Building<'_> {
                 .clone()
                 .map(|folder| CheckpointPlan { folder, every: session.checkpoint_every }),
             metrics: self.plan.predictors.iter().map(|p| self.metrics.predictor(&p.name)).collect(),
-            measured: self.plan.sources.iter().map(|s| self.metrics.frames(s, FrameKind::Measured)).collect(),
+            measured: (0..self.plan.sources.len()).map(measured).collect(),
         };
         let wake = Arc::clone(&self.inbox.wake);
         self.spawn(Role::Learn, "learning", wake, move |context| lane.run(context))?;

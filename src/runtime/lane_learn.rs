@@ -115,8 +115,8 @@ pub struct LearnLane {
     pub checkpoints: Option<CheckpointPlan>,
     /// One a predictor.
     pub metrics: Vec<PredictorMetrics>,
-    /// One a source: its `measured` frames.
-    pub measured: Vec<FrameMetrics>,
+    /// One a source that is a target: its `measured` frames.
+    pub measured: Vec<Option<FrameMetrics>>,
 }
 
 struct OpenedSource {
@@ -286,7 +286,9 @@ impl LearnLane {
                 if let Some(measured) = &mut source.measured {
                     let regions = Arc::clone(measured.regions());
                     measured.frames(&block, |frame| {
-                        self.measured[index].frame(&frame, publisher.context.session.clock().speed());
+                        if let Some(metrics) = &self.measured[index] {
+                            metrics.frame(&frame, publisher.context.session.clock().speed());
+                        }
                         publisher.frame(frame, &regions, source.spec.rate);
                     });
                 }

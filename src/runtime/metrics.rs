@@ -230,9 +230,8 @@ impl Metrics {
 
     /// The handles of one predictor, whose frames are of this kind (and residuals).
     pub fn predictor(&self, name: &str) -> PredictorMetrics {
-        let of = |kind| self.frames(name, kind);
         PredictorMetrics {
-            kinds: [FrameKind::Measured, FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual].map(of),
+            kinds: PREDICTED.map(|kind| self.frames(name, kind)),
             dropped: self.link_dropped.with_label_values(&[name]),
             held: self.held_rows.with_label_values(&[name]),
             late: self.late_features.with_label_values(&[name]),
@@ -350,10 +349,14 @@ impl FrameMetrics {
     }
 }
 
+/// What a predictor makes.
+const PREDICTED: [FrameKind; 3] = [FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual];
+
 /// The handles of one predictor.
 #[derive(Clone)]
 pub struct PredictorMetrics {
-    kinds: [FrameMetrics; 4],
+    /// In the order of [`PREDICTED`].
+    kinds: [FrameMetrics; 3],
     dropped: IntCounter,
     held: IntCounter,
     late: IntCounter,
@@ -371,12 +374,20 @@ pub struct PredictorMetrics {
 impl PredictorMetrics {
     /// A frame was made; `speed` is how many of its clock's seconds pass in a real one.
     pub fn frame(&self, frame: &RegionFrame, speed: f64) {
-        self.kinds[frame.kind as usize].frame(frame, speed);
+        if let Some(metrics) = self.of(frame.kind) {
+            metrics.frame(frame, speed);
+        }
     }
 
     /// A frame was made on a real-time lane, so many seconds after its sample arrived.
     pub fn decoded(&self, seconds: f64) {
-        self.kinds[FrameKind::Decoded as usize].made(seconds);
+        if let Some(metrics) = self.of(FrameKind::Decoded) {
+            metrics.made(seconds);
+        }
+    }
+
+    fn of(&self, kind: FrameKind) -> Option<&FrameMetrics> {
+        PREDICTED.iter().zip(&self.kinds).find(|(k, _)| **k == kind).map(|(_, metrics)| metrics)
     }
 
     /// A row was dropped on its way to becoming a frame.

@@ -120,6 +120,7 @@ pub struct Predictor {
     /// Until when features went into rows that were scored, in seconds: what is told later of that time comes too late.
     used_until: f64,
     late: u64,
+    explained: bool,
     /// The next volume that would begin, where nobody tells of volumes.
     tick: Option<Instant>,
     row: Vec<f64>,
@@ -177,6 +178,7 @@ impl Predictor {
             ahead: None,
             used_until: f64::NEG_INFINITY,
             late: 0,
+            explained: false,
             tick: None,
             row: vec![0.0; width],
             known: true,
@@ -257,7 +259,10 @@ impl Predictor {
         // What was not measured must not be learned as zero.
         let observed = match self.known {
             true => self.learner.observe(&self.row, &self.target, quality | block.quality),
-            false => self.learner.refuse(),
+            false => {
+                self.explain(at, block.arrived_at);
+                self.learner.refuse()
+            }
         };
         self.model.updates = self.learner.updates();
         self.used_until = self.used_until.max(self.lags.looks_until(at.seconds(), self.period));
@@ -368,6 +373,19 @@ impl Predictor {
     /// Its name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Says once why volumes cannot be learned from, where the reason is likely a stamp that is taken for another.
+    fn explain(&mut self, at: Instant, arrived_at: Instant) {
+        let early = at + self.period - arrived_at;
+        if early > 0.5 * self.period && !std::mem::replace(&mut self.explained, true) {
+            let name = &self.name;
+            tracing::warn!(
+                predictor = %name, early_s = early,
+                "volumes come before they are over, so that their features are not there yet; if the source stamps a \
+                 volume when it is complete, set predictors.{name}.volume_time = \"end\""
+            );
+        }
     }
 
     fn enter_run(&mut self, run: u32, at: Instant) {
