@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("frame", &[], "everything depends on frame, so frame depends on nothing"),
     ("native", &[], "finding a library needs nothing else"),
+    ("linalg", &[], "linear algebra is about numbers"),
     ("ring", &["frame"], "a link carries values, whatever they are"),
     ("signal", &["frame"], "signal is pure arithmetic on blocks"),
     ("fmri", &["frame"], "fmri is pure arithmetic on blocks"),
-    ("ridge", &["frame"], "ridge is pure arithmetic on rows"),
+    ("ridge", &["frame", "linalg"], "ridge is pure arithmetic on rows"),
+    ("encoding", &["frame", "linalg"], "encoding is pure arithmetic on arrays"),
     ("encoders", &["frame"], "an encoder turns one input into one vector and knows nothing of lanes"),
     ("acquisition", &["frame", "fmri", "native"], "a source makes blocks; a volume becomes regions where it is read"),
     ("publish", &["frame", "native"], "a sink is given frames and does not ask where they come from"),
@@ -34,7 +36,7 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
         &["ring", "runtime", "service/bridge.rs"],
         "threads meet in ring and runtime, and once in the bridge",
     ),
-    ("faer::", &["ridge/linalg.rs"], "faer changes with every minor release, so one module wraps it"),
+    ("faer::", &["linalg.rs"], "faer changes with every minor release, so one module wraps it"),
     ("ort::", &["encoders"], "ONNX sessions are encoders"),
     (
         "lsl_sys::",

@@ -75,6 +75,46 @@ fn every_numeric_format_arrives_exactly() {
 }
 
 #[test]
+fn another_machines_clock_is_brought_to_ours_and_a_step_of_it_is_told() {
+    if lsl::python().is_none() {
+        return;
+    }
+    let name = lsl::unique("clock");
+    let options = json!({"name": name, "channels": 1, "rate": 100, "stream": true});
+    let Some(sender) = lsl::outlet_ahead(1000, &options) else { return };
+    let (mut source, stats) = open(&name);
+    let mut block = Block::new(source.spec());
+    // How far a block's newest sample lies from its arrival, and all flags, over so many blocks.
+    let mut listen = |source: &mut LslSource, blocks: usize| -> (f64, Quality) {
+        let (mut furthest, mut flags, mut heard) = (0f64, Quality::GOOD, 0);
+        while heard < blocks {
+            if let Ok(Pull::Data) = source.pull(&mut block, Duration::from_secs(10)) {
+                heard += 1;
+                flags |= block.quality;
+                furthest = furthest.max((block.arrived_at - block.measured_at).abs());
+            }
+        }
+        (furthest, flags)
+    };
+    let (_, flags) = listen(&mut source, 20);
+    assert!(!flags.contains(Quality::CLOCK_JUMP), "{flags:?}");
+    let (furthest, _) = listen(&mut source, 20);
+    assert!(furthest < 0.2, "{furthest} s between sample and arrival");
+    let offset = stats.clock_offset();
+    assert!((offset + 1000.0).abs() < 0.05, "{offset}");
+
+    // It comes back with its clock set otherwise: another stream, the same rules.
+    sender.kill();
+    let Some(_sender) = lsl::outlet_ahead(-500, &options) else { return };
+    let (_, flags) = listen(&mut source, 20);
+    assert!(flags.contains(Quality::GAP | Quality::CLOCK_JUMP), "{flags:?}");
+    let (furthest, _) = listen(&mut source, 20);
+    assert!(furthest < 0.2, "{furthest} s between sample and arrival");
+    let offset = stats.clock_offset();
+    assert!((offset - 500.0).abs() < 0.05, "{offset}");
+}
+
+#[test]
 fn labels_units_rate_and_identity_come_from_the_stream() {
     if lsl::python().is_none() {
         return;

@@ -139,6 +139,23 @@ pub mod lsl {
         Talker::start(Command::new(python).arg(script).arg(mode).arg(options.to_string()))
     }
 
+    /// A pylsl outlet on a machine of its own, as far as clocks go: its `CLOCK_MONOTONIC`, which LSL stamps with, is so many
+    /// seconds ahead of ours. `None` and a loud word where the system gives no time namespace (it takes root).
+    pub fn outlet_ahead(seconds: i64, options: &serde_json::Value) -> Option<Talker> {
+        let namespace = ["-T", "-f", "--kill-child", "--monotonic", &seconds.to_string()].map(String::from);
+        let tried = Command::new("unshare").args(&namespace).arg("true").output();
+        if !tried.is_ok_and(|output| output.status.success()) {
+            let _ = writeln!(std::io::stderr(), "SKIPPED: no time namespace (unshare -T needs root)");
+            return None;
+        }
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/lsl_peer.py");
+        let mut command = Command::new("unshare");
+        command.args(namespace).arg(python()?).arg(script).arg("outlet").arg(options.to_string());
+        let mut outlet = Talker::start(&mut command);
+        assert!(outlet.hear().starts_with("ready "));
+        Some(outlet)
+    }
+
     /// A pylsl outlet that is in sight; see `lsl_peer.py` for what it can be told.
     pub fn outlet(options: &serde_json::Value) -> Talker {
         let mut outlet = peer("outlet", options);

@@ -66,7 +66,6 @@ pub struct LslMarkers {
     stats: Arc<SourceStats>,
     link: Option<Link>,
     offset: Offset,
-    host: String,
     values: Vec<String>,
     /// When it was last heard of.
     heard: f64,
@@ -95,7 +94,6 @@ impl LslMarkers {
             stats,
             link: None,
             offset: Offset::default(),
-            host: String::new(),
             values: Vec::new(),
             heard: now(),
             lost: None,
@@ -119,10 +117,8 @@ impl LslMarkers {
         let lost = self.lost.unwrap_or(f64::NEG_INFINITY);
         if let Some(inlet) = self.follower.look_for(&sweep, uid, lost)? {
             tracing::info!(stream = %inlet.stream.name, host = %inlet.stream.host, uid = %inlet.stream.uid, "connected");
-            if self.host != inlet.stream.host {
-                self.offset.forget();
-                self.host.clone_from(&inlet.stream.host);
-            }
+            // Its machine may have been started anew; markers wait for the clock anyhow.
+            self.offset.forget();
             self.follower.pin(Shape::of(&inlet.stream), &inlet.stream.source_id);
             self.values.clear();
             self.link = Some(Link {

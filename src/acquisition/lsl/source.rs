@@ -19,6 +19,9 @@ const SILENCE: (f64, f64) = (0.25, 3.0);
 const OFFSET_EVERY: f64 = 1.0;
 /// How long the first measurement of the offset is waited for.
 const OFFSET_WAIT: f64 = 2.0;
+/// A first sample that seems to be this old or this early was stamped on another clock than the one known so far: the
+/// sender's machine was started anew, say.
+const OFFSET_DOUBT: f64 = 10.0;
 /// While something is missing, no wait is longer than this, so that news are seen.
 const GLANCE: f64 = 0.02;
 
@@ -58,6 +61,8 @@ struct Link {
     offset_asked: f64,
     /// Until when samples wait for a clock offset.
     hold_until: f64,
+    /// Whether the first sample, which tells if the offset known so far still holds, is to come.
+    unproven: bool,
 }
 
 impl LslSource {
@@ -118,6 +123,7 @@ impl LslSource {
             uid: inlet.stream.uid,
             offset_asked: f64::NEG_INFINITY,
             hold_until: now + OFFSET_WAIT,
+            unproven: true,
         });
         self.held = None;
         self.timeline.restart();
@@ -219,6 +225,25 @@ impl LslSource {
         hold && self.clock == StampClock::Corrected && self.offset.at(now).is_none()
     }
 
+    /// Whether the first sample of a new link contradicts the offset of the one before: then that is forgotten, and the
+    /// sample has to wait for a new one.
+    fn contradicts(&mut self, stamp: f64, now: f64) -> bool {
+        let unproven = self.link.as_mut().is_some_and(|link| std::mem::take(&mut link.unproven));
+        if !unproven || self.clock == StampClock::Device {
+            return false;
+        }
+        let doubtful = self.offset.at(now).is_some_and(|offset| (stamp + offset - now).abs() > OFFSET_DOUBT);
+        if let (true, Some(link)) = (doubtful, &mut self.link) {
+            self.offset.forget();
+            (link.offset_asked, link.hold_until) = (f64::NEG_INFINITY, now + OFFSET_WAIT);
+            self.pending |= Quality::CLOCK_JUMP;
+            SourceStats::count(&self.stats.clock_jumps);
+            let stream = self.follower.selection.label();
+            tracing::warn!(stream, "came back with another clock; its samples wait until that is measured");
+        }
+        doubtful
+    }
+
     /// Begins `into` with the sample in `self.sample`, then adds all that are there. False when none was fit.
     fn fill(&mut self, mut stamp: f64, into: &mut Block) -> bool {
         let now = now();
@@ -312,10 +337,6 @@ impl Source for LslSource {
     fn pull(&mut self, into: &mut Block, timeout: Duration) -> Result<Pull, SourceError> {
         into.clear();
         let deadline = now() + timeout.as_secs_f64();
-        if let Some(stamp) = self.held {
-            self.fill(stamp, into);
-            return Ok(self.finish(into));
-        }
         loop {
             let now = now();
             if let Some(lost) = self.report_loss(now) {
@@ -324,6 +345,11 @@ impl Source for LslSource {
             self.look_around(now)?;
             self.ask_offset(0.0);
             let waiting = self.clock_unknown(now);
+            if let Some(stamp) = self.held.filter(|_| !waiting)
+                && self.fill(stamp, into)
+            {
+                return Ok(self.finish(into));
+            }
             let left = (deadline - now).max(0.0);
             let (pulled, silence) = match &self.link {
                 Some(_) if waiting => {
@@ -354,7 +380,9 @@ impl Source for LslSource {
                 Ok(0.0) => {}
                 Ok(stamp) => {
                     self.found_again();
-                    if self.fill(stamp, into) {
+                    if self.contradicts(stamp, now) {
+                        self.held = Some(stamp);
+                    } else if self.fill(stamp, into) {
                         return Ok(self.finish(into));
                     }
                 }
