@@ -22,6 +22,7 @@ pub mod signal;
 
 // What does a network see, and what do regions do next?
 pub mod encoders;
+pub mod encoding;
 pub mod ridge;
 
 // Which thread does what, and how do they talk?
@@ -38,4 +39,5 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod exit;
+mod linalg;
 pub mod native;

@@ -1,25 +1,92 @@
 //! Who solves the equations? faer, wrapped here and nowhere else: row-major slices in, row-major vectors out.
 //!
 //! Everything runs on the caller's thread (`Par::Seq`), so the same input gives the same bits however many cores there
-//! are.
+//! are; who has more to do than one core gives each thread columns of its own.
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
 use faer::{Accum, Mat, MatRef, Par, Side};
 
+/// What can be multiplied: `f32` where speed counts, `f64` where digits do.
+pub trait Real: faer::traits::RealField + Copy + Default + Send + Sync {
+    /// The nearest value of this type.
+    fn of(value: f64) -> Self;
+    /// Exactly.
+    fn wide(self) -> f64;
+    /// What is too small beside 1 to matter in this type.
+    const TOLERANCE: f64;
+}
+
+impl Real for f32 {
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+    const TOLERANCE: f64 = 1e-7;
+}
+
+impl Real for f64 {
+    fn of(value: f64) -> Self {
+        value
+    }
+    fn wide(self) -> f64 {
+        self
+    }
+    const TOLERANCE: f64 = 1e-14;
+}
+
+/// `out = a b`, or `aᵀ b` where `a` is given with its rows as columns; all row-major. `out` is rows×columns, and `inner`
+/// is what is summed over: `a` is rows×inner, or inner×rows when `transposed`.
+pub(crate) fn gemm<T: Real>(out: &mut [T], a: &[T], transposed: bool, b: &[T], [rows, inner, columns]: [usize; 3]) {
+    let a = match transposed {
+        true => MatRef::from_row_major_slice(a, inner, rows).transpose(),
+        false => MatRef::from_row_major_slice(a, rows, inner),
+    };
+    let b = MatRef::from_row_major_slice(b, inner, columns);
+    let out = faer::MatMut::from_row_major_slice_mut(out, rows, columns);
+    matmul(out, Accum::Replace, a, b, T::of(1.0), Par::Seq);
+}
+
+/// Σ over rows of (wanted − Σ_k mix_k part_k)², for every column; all row-major with so many columns.
+pub(crate) fn squared_errors<T: Real>(wanted: &[T], parts: &[Vec<T>], mix: &[T], columns: usize) -> Vec<f64> {
+    /// Rows summed up in `T` before they are added in `f64`.
+    const ROWS: usize = 16;
+    let mut errors = vec![0.0; columns];
+    let mut some = vec![T::default(); columns];
+    let mut rest = vec![T::default(); columns];
+    pulp::Arch::new().dispatch(|| {
+        for (group, rows) in wanted.chunks(ROWS * columns.max(1)).enumerate() {
+            some.fill(T::default());
+            for (i, row) in rows.chunks_exact(columns.max(1)).enumerate() {
+                let at = (group * ROWS + i) * columns;
+                rest.copy_from_slice(row);
+                for (part, share) in parts.iter().zip(mix) {
+                    let part = part.get(at..at + columns).unwrap_or_default();
+                    rest.iter_mut().zip(part).for_each(|(rest, p)| *rest -= *share * *p);
+                }
+                some.iter_mut().zip(&rest).for_each(|(sum, e)| *sum += *e * *e);
+            }
+            errors.iter_mut().zip(&some).for_each(|(error, some)| *error += some.wide());
+        }
+    });
+    errors
+}
+
 /// Why a system of equations has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unsolvable;
+pub(crate) struct Unsolvable;
 
 /// `A = Q diag(values) Qᵀ` of a symmetric F×F matrix, values ascending.
-pub(super) struct Eigen {
+pub(crate) struct Eigen {
     /// The eigenvalues, ascending; those that rounding made negative are 0.
     pub values: Vec<f64>,
     vectors: Mat<f64>,
 }
 
 /// The eigendecomposition of the row-major symmetric `a` (F×F), which must be positive semidefinite but for rounding.
-pub(super) fn eigen(a: &[f64], features: usize) -> Result<Eigen, Unsolvable> {
+pub(crate) fn eigen(a: &[f64], features: usize) -> Result<Eigen, Unsolvable> {
     let decomposition =
         MatRef::from_row_major_slice(a, features, features).self_adjoint_eigen(Side::Lower).map_err(|_| Unsolvable)?;
     let values = decomposition.S().column_vector().iter().map(|v| v.max(0.0)).collect();
@@ -39,6 +106,11 @@ impl Eigen {
         product(MatRef::from_row_major_slice(&half, features, features), self.vectors.as_ref())
     }
 
+    /// `Q`, row-major F×F: one eigenvector a column.
+    pub fn vectors(&self) -> Vec<f64> {
+        row_major(self.vectors.as_ref())
+    }
+
     /// `Q diag(scale) Qᵀ`, row-major.
     fn compose(&self, scale: impl Fn(f64) -> f64) -> Vec<f64> {
         let features = self.values.len();
@@ -48,7 +120,7 @@ impl Eigen {
 }
 
 /// `a b`, both row-major: `rows`×`inner` by `inner`×`columns`.
-pub(super) fn multiply(a: &[f64], b: &[f64], rows: usize, inner: usize, columns: usize) -> Vec<f64> {
+pub(crate) fn multiply(a: &[f64], b: &[f64], rows: usize, inner: usize, columns: usize) -> Vec<f64> {
     product(MatRef::from_row_major_slice(a, rows, inner), MatRef::from_row_major_slice(b, inner, columns))
 }
 
@@ -63,7 +135,7 @@ fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Vec<f64> {
 ///
 /// By Cholesky factorisation; where rounding has made `G` indefinite beyond λ, by eigenvalues, the negative ones taken
 /// as 0.
-pub(super) fn ridge(
+pub(crate) fn ridge(
     g: &[f64],
     c: &[f64],
     lambda: f64,

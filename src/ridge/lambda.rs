@@ -14,10 +14,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::linalg;
 use super::moments::Moments;
 use super::rls::{Rls, group_by};
 use super::{RidgeError, positive};
+use crate::linalg;
 
 /// `lambda = 10.0`, or `lambda = { choose = "runs", grid = { min = 0.1, max = 1e5, steps = 13 }, every = 500 }`.
 #[derive(Clone, Debug, PartialEq, Serialize)]

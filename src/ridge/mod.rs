@@ -8,7 +8,7 @@
 //! **Invariants.** No answer is ever non-finite, whatever comes in. A row with a feature that is not finite (or beyond
 //! ±10¹²) is refused. A target that is not finite is replaced by its prediction: it counts as one more row whose residual
 //! is zero, so it moves no weight, but makes later rows move them less (all regions share `P`, so a row cannot be left out
-//! for one of them). Nothing here knows of threads or tokio; `linalg` alone knows of faer.
+//! for one of them). Nothing here knows of threads or tokio.
 //!
 //! ```
 //! use neurod::frame::Quality;
@@ -34,7 +34,6 @@ mod kernels;
 mod lags;
 mod lambda;
 mod learner;
-mod linalg;
 mod moments;
 mod rls;
 mod skill;

@@ -6,9 +6,9 @@
 //! rows. Targets that share a λ share `P`: one group each. Cost: 4F² + 4FV flops a group.
 
 use super::augmented::Augmented;
-use super::linalg;
 use super::moments::Moments;
 use super::state::{Reader, StateError, Writer};
+use crate::linalg;
 
 /// The regions that share one λ, with their `[P | W]`.
 #[derive(Clone, Debug)]

@@ -1,0 +1,43 @@
+//! How well do features predict the brain, offline? Ridge regression over folds, and how good its predictions are.
+//!
+//! Features X (n samples × F) and responses Y (n × V voxels or regions) come as arrays; [`folds`] says which rows teach
+//! and which are predicted, [`solve`] fits and predicts, with one λ or one a voxel. Everything is deterministic: the
+//! same arrays, folds and λ give the same bits, however many cores there are.
+
+mod filters;
+pub mod folds;
+pub mod solve;
+
+use thiserror::Error;
+
+/// Why features and responses cannot be evaluated.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum EncodingError {
+    /// Features and responses, or runs, of different lengths.
+    #[error("{what}: {got} rows where the features have {expected} (one row a sample, in the same order)")]
+    Rows {
+        /// What has another number of rows.
+        what: &'static str,
+        /// Rows of the features.
+        expected: usize,
+        /// Rows of the other.
+        got: usize,
+    },
+    /// A feature that is not a number: there is no row without it.
+    #[error("features: row {row}, column {column} is not finite (remove the row from features, responses and runs)")]
+    NotFinite {
+        /// Counted from 0.
+        row: usize,
+        /// Counted from 0.
+        column: usize,
+    },
+    /// Nothing to learn from.
+    #[error("{0}")]
+    Folds(String),
+    /// A λ that cannot be.
+    #[error("lambda: {0} must be a positive, finite number")]
+    Lambda(f64),
+    /// The equations have no answer.
+    #[error("the features cannot be decomposed (are they all finite and not absurdly large?)")]
+    Unsolvable,
+}
