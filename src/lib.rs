@@ -25,6 +25,9 @@ pub mod encoders;
 pub mod encoding;
 pub mod ridge;
 
+// How well do features predict the brain, offline?
+pub mod encoding;
+
 // Which thread does what, and how do they talk?
 pub mod ring;
 pub mod runtime;

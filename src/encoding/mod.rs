@@ -1,12 +1,16 @@
 //! How well do features predict the brain, offline? Ridge regression over folds, and how good its predictions are.
 //!
 //! Features X (n samples × F) and responses Y (n × V voxels or regions) come as arrays; [`folds`] says which rows teach
-//! and which are predicted, [`solve`] fits and predicts, with one λ or one a voxel. Everything is deterministic: the
+//! and which are predicted, [`solve`] fits and predicts, with one λ or one a voxel,
+//! [`metrics`] and [`two_v_two`] say how well. Everything is deterministic: the
 //! same arrays, folds and λ give the same bits, however many cores there are.
 
 mod filters;
 pub mod folds;
+pub mod metrics;
+mod parallel;
 pub mod solve;
+pub mod two_v_two;
 
 use thiserror::Error;
 

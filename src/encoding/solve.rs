@@ -8,14 +8,11 @@
 //!
 //! Voxels are taken in blocks, each on one thread, so memory stays bounded and the bits do not depend on the cores.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 
-use super::EncodingError;
 use super::filters::Filters;
 use super::folds::Fold;
+use super::{EncodingError, parallel};
 use crate::linalg::{self, Real};
 
 /// Voxels that are computed together.
@@ -386,27 +383,11 @@ pub fn fit<T: Real>(
 
 /// Computes every block of voxels, each on one thread, as many at once as there are cores; in order.
 fn in_blocks<R: Send>(voxels: usize, of: impl Fn(usize, usize) -> R + Sync) -> Vec<R> {
-    let count = voxels.div_ceil(BLOCK);
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(count)));
-    let work = || {
-        loop {
-            let block = next.fetch_add(1, Ordering::Relaxed);
-            if block >= count {
-                return;
-            }
-            let result = of(block * BLOCK, ((block + 1) * BLOCK).min(voxels));
-            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((block, result));
-        }
+    let work = |done: &mut Vec<(usize, R)>, block: usize| {
+        done.push((block, of(block * BLOCK, ((block + 1) * BLOCK).min(voxels))));
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(count.max(1));
-    std::thread::scope(|scope| {
-        for _ in 1..cores {
-            // Where the system gives no thread, this one does it all.
-            let _ = std::thread::Builder::new().name("encoding".into()).spawn_scoped(scope, work);
-        }
-        work();
-    });
-    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut done: Vec<(usize, R)> =
+        parallel::fold(voxels.div_ceil(BLOCK), Vec::new, work).into_iter().flatten().collect();
     done.sort_by_key(|(block, _)| *block);
     done.into_iter().map(|(_, result)| result).collect()
 }
