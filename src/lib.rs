@@ -22,10 +22,10 @@ pub mod signal;
 
 // What does a network see, and what do regions do next?
 pub mod encoders;
-pub mod encoding;
 pub mod ridge;
 
 // How well do features predict the brain, offline?
+pub mod datasets;
 pub mod encoding;
 
 // Which thread does what, and how do they talk?

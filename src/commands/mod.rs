@@ -6,6 +6,7 @@ pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod doctor;
+pub mod encode;
 pub mod replay;
 pub mod run;
 pub mod score;
@@ -17,7 +18,9 @@ use anyhow::Error;
 
 use crate::acquisition::SourceError;
 use crate::app::AppError;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, EncodeCommand};
+use crate::datasets::DatasetError;
+use crate::encoding::EncodingError;
 use crate::exit::Exit;
 use crate::native::NativeError;
 use crate::publish::lsl::OutletError;
@@ -36,6 +39,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Replay(args) => replay::run(&args).map(success),
         Command::Streams(args) => streams::run(&args).map(success),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Encode(EncodeCommand::Evaluate(args)) => encode::run(&args).map(success),
         Command::Bench(args) => bench::run(&args).map(success),
     };
     match done {
@@ -58,6 +62,8 @@ pub fn exit_of(error: &Error) -> Exit {
         Exit::Unavailable
     } else if error.downcast_ref::<CheckpointError>().is_some() {
         Exit::Io
+    } else if error.downcast_ref::<DatasetError>().is_some() || error.downcast_ref::<EncodingError>().is_some() {
+        Exit::Data
     } else if let Some(source) = error.downcast_ref::<SourceError>() {
         AppError::exit_of_source(source)
     } else if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>() {

@@ -49,6 +49,7 @@ pub use events::FileEvents;
 pub use paced::{Paced, Speed};
 pub use sentence::SentenceRule;
 pub use source::{FileSource, Recorded, RunTimes, Timetable};
+pub(crate) use tsv::{Row as TsvRow, Tsv};
 
 /// Samples in a block of EEG, unless configured.
 const EEG_BLOCK: usize = 32;

@@ -7,17 +7,17 @@ use crate::acquisition::SourceError;
 
 /// A tab-separated file, read whole. Every row has as many cells as the header.
 #[derive(Clone, Debug)]
-pub(super) struct Tsv {
-    pub(super) path: PathBuf,
-    pub(super) header: Vec<String>,
+pub(crate) struct Tsv {
+    pub(crate) path: PathBuf,
+    pub(crate) header: Vec<String>,
     rows: Vec<(usize, Vec<String>)>,
 }
 
 /// One row, with what is needed to blame a cell.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
-    pub(super) tsv: &'a Tsv,
-    pub(super) line: usize,
+pub(crate) struct Row<'a> {
+    pub(crate) tsv: &'a Tsv,
+    pub(crate) line: usize,
     cells: &'a [String],
 }
 
@@ -26,7 +26,7 @@ impl Tsv {
     ///
     /// # Errors
     /// As [`read_text`]; no header; a row of another width, by line.
-    pub(super) fn read(path: &Path) -> Result<Self, SourceError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, SourceError> {
         let text = read_text(path, LIST_CAP)?;
         let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
         let (_, first) = lines.next().ok_or_else(|| at_line(path, 1, "the file is empty (it needs a header line)"))?;
@@ -58,12 +58,12 @@ impl Tsv {
     }
 
     /// The place of a column; the last of that name, as Python's csv reads it (public data have such headers).
-    pub(super) fn column(&self, name: &str) -> Option<usize> {
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.header.iter().rposition(|h| h == name)
     }
 
     /// The place of a column that must be there.
-    pub(super) fn required(&self, name: &str) -> Result<usize, SourceError> {
+    pub(crate) fn required(&self, name: &str) -> Result<usize, SourceError> {
         self.column(name).ok_or_else(|| {
             let there: Vec<_> = self.header.iter().take(20).map(|h| shown(h)).collect();
             at_line(&self.path, 1, format!("no column \"{}\" (there are: {})", shown(name), there.join(", ")))
@@ -71,19 +71,19 @@ impl Tsv {
     }
 
     /// The rows in order.
-    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows.iter().map(|(line, cells)| Row { tsv: self, line: *line, cells })
     }
 }
 
 impl<'a> Row<'a> {
     /// A cell; `None` where it is `n/a` or empty.
-    pub(super) fn get(&self, column: usize) -> Option<&'a str> {
+    pub(crate) fn get(&self, column: usize) -> Option<&'a str> {
         self.cells.get(column).map(String::as_str).filter(|c| !c.is_empty() && *c != "n/a")
     }
 
     /// A cell as a finite number; `None` where it is missing.
-    pub(super) fn number(&self, column: usize) -> Result<Option<f64>, SourceError> {
+    pub(crate) fn number(&self, column: usize) -> Result<Option<f64>, SourceError> {
         let Some(cell) = self.get(column) else { return Ok(None) };
         match cell.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Some(value)),
@@ -95,7 +95,7 @@ impl<'a> Row<'a> {
     }
 
     /// What is wrong with this row.
-    pub(super) fn wrong(&self, problem: impl Into<String>) -> SourceError {
+    pub(crate) fn wrong(&self, problem: impl Into<String>) -> SourceError {
         at_line(&self.tsv.path, self.line, problem)
     }
 }
