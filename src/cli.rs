@@ -72,7 +72,11 @@ pub enum Command {
   neurod doctor --config lab.toml --json")]
     Doctor(DoctorArgs),
     /// Encoding models offline: how well do features predict the brain?
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  neurod encode evaluate data --lambda auto --folds runs --out scores"
+    )]
     Encode(EncodeCommand),
     /// Measure this machine: filter, ridge, prediction
     #[command(after_help = "Examples:
