@@ -208,7 +208,8 @@ pub enum EncodeCommand {
     /// DATA is a folder with features.npy (samples × features) or features/NAME.npy (one a feature space), and
     /// responses.npy (samples × voxels); perhaps runs.tsv (columns `run`, `stimulus`) and regions.tsv (columns `region`,
     /// `voxel`). Samples of one stimulus never stand on both sides. DIR gets predictions.npy, scores.tsv (a row per
-    /// region and metric, with the mean-pattern baseline beside it), voxels.tsv and summary.json.
+    /// region and metric, with its 95 % bootstrap interval and the mean-pattern baseline beside it), voxels.tsv and
+    /// summary.json.
     #[command(after_help = "Examples:
   neurod encode evaluate haxby --lambda 10 --folds runs --out haxby-scores
   neurod encode evaluate data --lambda auto --folds k=10 --out scores
@@ -234,9 +235,12 @@ pub struct EvaluateArgs {
     /// How samples are divided: `runs`, `k=10` (consecutive), or `shuffle=10`
     #[arg(long, default_value = "k=10", value_name = "runs|k=N|shuffle=N")]
     pub folds: String,
-    /// What `shuffle` draws by
+    /// What everything random is drawn by: folds, intervals, permutations
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Permutations of runs (without runs: of stretches of ten samples) for each voxel's p and false discovery rate
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub permutations: usize,
     /// Delays of the features in samples, within runs: one copy of the features each
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     pub delays: Vec<usize>,

@@ -127,6 +127,27 @@ fn a_voxel_with_a_hole_or_without_a_change_harms_no_other() {
 }
 
 #[test]
+fn intervals_ceilings_and_chance_are_told_where_there_is_something_to_tell() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    dataset(folder);
+    let stimuli: String = (0..90).map(|i| format!("{}\tpicture {}\n", i / 15, i % 30)).collect();
+    fs::write(folder.join("runs.tsv"), format!("run\tstimulus\n{stimuli}")).unwrap();
+    let done = evaluate(folder, "out", &["--lambda", "1", "--folds", "k=5", "--permutations", "199", "--json"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for row in columns(&folder.join("out/scores.tsv")).iter().filter(|row| row[1] != "r2_per_voxel") {
+        let [value, low, high] = [2, 3, 4].map(|i| row[i].parse::<f64>().unwrap());
+        assert!(low <= value && value <= high && low < high, "{row:?}");
+    }
+    for row in columns(&folder.join("out/voxels.tsv")) {
+        let [r, ceiling, p, q] = [2, 7, 8, 9].map(|i| row[i].parse::<f64>().unwrap());
+        assert!((0.0..=1.0).contains(&ceiling) && p >= 0.005 && q >= p && (r > 0.0 || p > 0.05), "{row:?}");
+    }
+    let summary: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(summary["parts"], 5);
+}
+
+#[test]
 fn delays_stay_within_their_run() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();

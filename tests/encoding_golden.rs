@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use ndarray::{Array2, ArrayView2};
+use neurod::encoding::ceiling::{NoiseCeiling, normalised};
+use neurod::encoding::folds::Fold;
+use neurod::encoding::statistics::{Blocks, Bootstrap, false_discovery, mean_of, permutation_p_values};
 use neurod::encoding::{metrics, two_v_two::two_v_two};
 use serde_json::Value;
 
@@ -89,13 +92,77 @@ fn the_baseline_is_the_mean_pattern_of_the_other_folds() {
     let golden = golden("metrics");
     let (y, _) = pair(&golden);
     let fold_of = counts(&golden["fold_of"]);
-    let means = metrics::train_means(y.view(), &fold_of).unwrap();
-    let ours: Vec<f64> = means.iter().map(|m| f64::from(*m)).collect();
-    assert_near("train_means", &ours, &numbers(&golden["train_means"]), 1e-7);
-    let rows = metrics::baseline_rows(means.view(), &fold_of).unwrap();
-    assert!(rows.rows().into_iter().zip(&fold_of).all(|(row, fold)| row == means.row(*fold)));
+    let of = |k: usize| {
+        let (test, train) = (0..fold_of.len()).partition(|row| fold_of[*row] == k);
+        Fold { train, test }
+    };
+    let rows = metrics::mean_patterns(y.view(), &(0..5).map(of).collect::<Vec<_>>());
+    let expected = numbers(&golden["train_means"]);
+    for (row, fold) in rows.rows().into_iter().zip(&fold_of) {
+        let ours: Vec<f64> = row.iter().map(|m| f64::from(*m)).collect();
+        assert_near("mean pattern", &ours, &expected[fold * ours.len()..(fold + 1) * ours.len()], 1e-7);
+    }
     // It knows the pattern, and nothing of the samples.
     let r = metrics::pearson_per_sample(y.view(), rows.view()).unwrap().mean();
     assert!(r > 0.7, "{r}");
     assert!(two_v_two(y.view(), rows.view()).unwrap().score < 0.5);
+}
+
+#[test]
+fn a_bootstrap_interval_is_that_of_scipy_but_for_the_draws() {
+    let golden = golden("bootstrap");
+    let number = |key: &str| golden[key].as_f64().unwrap();
+    let mut draw = noise(golden["seed"].as_u64().unwrap());
+    let scores: Vec<f64> = (0..golden["n"].as_u64().unwrap()).map(|_| draw().powi(2)).collect();
+    let blocks = Blocks::of_length(scores.len(), 1).unwrap();
+    let bootstrap = Bootstrap { draws: 20_000, confidence: number("confidence"), seed: 1 };
+    let ours = bootstrap.interval(&blocks, mean_of(&scores, &blocks).unwrap()).unwrap();
+    let width = number("high") - number("low");
+    assert_near("ends", &[ours.low, ours.high], &[number("low"), number("high")], 0.03 * width);
+}
+
+#[test]
+fn false_discovery_rates_are_those_of_scipy() {
+    let golden = golden("false_discovery");
+    assert_near("q", &false_discovery(&numbers(&golden["p"])).unwrap(), &numbers(&golden["q"]), 1e-15);
+    assert_eq!(false_discovery(&[]), Ok(vec![]));
+}
+
+#[test]
+fn permutation_p_values_are_near_those_of_the_t_distribution() {
+    let golden = golden("permutation");
+    let (y, mut p) = pair(&golden);
+    let slope = golden["slope"].as_f64().unwrap();
+    for (v, mut column) in p.columns_mut().into_iter().enumerate() {
+        column.zip_mut_with(&y.column(v), |p, y| *p += (f64::from(*y) * (v as f64 - 3.0) * slope) as f32);
+    }
+    let blocks = Blocks::of_length(y.nrows(), 1).unwrap();
+    let draws = 9999;
+    let ours = permutation_p_values(y.view(), p.view(), &blocks, draws, 3).unwrap();
+    for (v, (ours, theirs)) in ours.iter().zip(numbers(&golden["p"])).enumerate() {
+        // Five standard deviations of the draws, and one percent for the t distribution being one.
+        let tolerance = 5.0 * (theirs / draws as f64).sqrt() + 0.01 + 1.0 / draws as f64;
+        assert!((ours - theirs).abs() < tolerance, "voxel {v}: {ours} against {theirs}");
+    }
+}
+
+#[test]
+fn the_noise_ceiling_is_that_of_its_formulas() {
+    let golden = golden("ceiling");
+    let (mut y, _) = pair(&golden);
+    let stimulus = counts(&golden["stimulus"]);
+    for ((i, v), y) in y.indexed_iter_mut() {
+        *y = (f64::from(*y) + (stimulus[i] % 7) as f64 * 0.1 * v as f64) as f32;
+    }
+    let ceiling = NoiseCeiling::new(y.view(), &stimulus).unwrap();
+    assert_eq!(ceiling.stimuli as u64, golden["stimuli"].as_u64().unwrap());
+    assert_near("repeats", &[ceiling.repeats], &[golden["repeats"].as_f64().unwrap()], 1e-12);
+    let means = ceiling.r2_of_means();
+    assert_near("NC of means", &means, &numbers(&golden["r2_of_means"]), 1e-6);
+    assert_near("NC of 3", &ceiling.r2(3).unwrap(), &numbers(&golden["r2_of_3"]), 1e-6);
+    let ours = normalised(&numbers(&golden["r"]), &means).unwrap();
+    for (ours, theirs) in ours.iter().zip(golden["normalised"].as_array().unwrap()) {
+        assert_eq!(ours.is_none(), theirs.is_null());
+        assert!((ours.unwrap_or(0.0) - theirs.as_f64().unwrap_or(0.0)).abs() < 1e-5);
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::EncodingError;
+use super::draws::Draws;
 
 /// How samples are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub fn divide(n: usize, scheme: Scheme, samples: &Samples) -> Result<Folds, Enco
             }
             let mut order: Vec<usize> = (0..count).collect();
             if let Scheme::Shuffled(_, seed) = scheme {
-                shuffle(&mut order, seed);
+                Draws::new(seed, 0).shuffle(&mut order);
             }
             let mut part = vec![0; count];
             for (place, unit) in order.into_iter().enumerate() {
@@ -124,22 +125,6 @@ fn part_of(place: usize, n: usize, k: usize) -> usize {
     let (size, longer) = (n / k, n % k);
     let edge = longer * (size + 1);
     if place < edge { place / (size + 1) } else { longer + (place - edge) / size.max(1) }
-}
-
-/// Fisher and Yates, by SplitMix64.
-fn shuffle(order: &mut [usize], seed: u64) {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
-    for i in (1..order.len()).rev() {
-        let j = ((u128::from(next()) * (i as u128 + 1)) >> 64) as usize;
-        order.swap(i, j);
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Both arrays are n samples × V voxels, all out-of-fold rows pooled; sums are in f64. Two correlations go by the name
 //! of Pearson's in the literature, so both are named in full here: [`pearson_per_voxel`] is over samples (what most
 //! voxelwise work reports), [`pearson_per_sample`] over voxels (what goes with 2V2). The second is high for a predictor
-//! that always gives the mean pattern, which is why every metric should stand beside that of [`baseline_rows`].
+//! that always gives the mean pattern, which is why every metric should stand beside that of [`mean_patterns`].
 //!
 //! **Invariant.** No value is ever NaN. A voxel or sample that is constant, has fewer than two values, or holds a value
 //! that is not finite, in either array, has no correlation: it is given 0 and counted in [`Scores::undefined`]. A voxel
@@ -20,8 +20,10 @@
 //! # Ok::<(), neurod::encoding::metrics::MetricError>(())
 //! ```
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use thiserror::Error;
+
+use super::folds::Fold;
 
 /// Why there is no metric.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -44,30 +46,6 @@ pub enum MetricError {
         samples: usize,
         /// Voxels given.
         voxels: usize,
-    },
-    /// The folds are not those of the rows.
-    #[error("{labels} fold labels for {samples} samples: give one per sample")]
-    Labels {
-        /// Labels given.
-        labels: usize,
-        /// Samples given.
-        samples: usize,
-    },
-    /// A row is of a fold that has no mean.
-    #[error("sample {sample} is of fold {fold}, but there are {folds} folds: count folds from 0")]
-    NoSuchFold {
-        /// The sample, counted from 0.
-        sample: usize,
-        /// Its label.
-        fold: usize,
-        /// How many folds there are.
-        folds: usize,
-    },
-    /// A fold has nothing to train on.
-    #[error("fold {fold} holds every sample, so none is left to train on: give at least two folds")]
-    NoTraining {
-        /// The fold.
-        fold: usize,
     },
 }
 
@@ -261,47 +239,20 @@ fn absolute(y: f32, p: f32) -> Option<f64> {
     (y.is_finite() && p.is_finite()).then(|| (f64::from(y) - f64::from(p)).abs())
 }
 
-/// The mean pattern that each fold's training rows have (K folds × V voxels): of all rows that are not of that fold.
+/// The prediction that knows nothing: every row is the mean pattern of the rows that teach its fold (n×V). Rows that no
+/// fold predicts are zero.
 ///
-/// `fold_of` is the fold of every row, counted from 0, with none left out before the largest.
-///
-/// # Errors
-/// When the labels are not one per row, or a fold holds every row.
-pub fn train_means(y: ArrayView2<'_, f32>, fold_of: &[usize]) -> Result<Array2<f32>, MetricError> {
-    check(&y, &y)?;
-    if fold_of.len() != y.nrows() {
-        return Err(MetricError::Labels { labels: fold_of.len(), samples: y.nrows() });
-    }
-    let folds = fold_of.iter().max().map_or(0, |last| last + 1);
-    let mut means = Array2::zeros((folds, y.ncols()));
-    for (fold, mut mean) in means.rows_mut().into_iter().enumerate() {
+/// With as many samples per fold, pearson_per_voxel of this is negative: a fold whose responses are high leaves a training
+/// mean that is low.
+pub fn mean_patterns(y: ArrayView2<'_, f32>, folds: &[Fold]) -> Array2<f32> {
+    let mut patterns = Array2::zeros(y.raw_dim());
+    for fold in folds {
         let mut sum = Array1::<f64>::zeros(y.ncols());
-        let mut rows = 0.0;
-        for (row, _) in y.rows().into_iter().zip(fold_of).filter(|(_, of)| **of != fold) {
-            sum.zip_mut_with(&row, |sum, y| *sum += f64::from(*y));
-            rows += 1.0;
-        }
-        if rows == 0.0 {
-            return Err(MetricError::NoTraining { fold });
-        }
-        mean.zip_mut_with(&sum, |mean, sum| *mean = (sum / rows) as f32);
+        fold.train.iter().for_each(|row| sum.zip_mut_with(&y.row(*row), |sum, y| *sum += f64::from(*y)));
+        let mean = sum.mapv(|sum| (sum / fold.train.len().max(1) as f64) as f32);
+        fold.test.iter().for_each(|row| patterns.row_mut(*row).assign(&mean));
     }
-    Ok(means)
-}
-
-/// The prediction that knows nothing: every row of a fold is the mean pattern of its training rows (n×V).
-///
-/// `means` is K folds × V voxels, as [`train_means`] has it. With as many samples per fold, pearson_per_voxel of this is
-/// negative: a fold whose responses are high leaves a training mean that is low.
-///
-/// # Errors
-/// When a row's fold has no mean.
-pub fn baseline_rows(means: ArrayView2<'_, f32>, fold_of: &[usize]) -> Result<Array2<f32>, MetricError> {
-    let folds = means.nrows();
-    if let Some((sample, fold)) = fold_of.iter().enumerate().find(|(_, fold)| **fold >= folds) {
-        return Err(MetricError::NoSuchFold { sample, fold: *fold, folds });
-    }
-    Ok(means.select(Axis(0), fold_of))
+    patterns
 }
 
 #[cfg(test)]
@@ -362,14 +313,6 @@ mod tests {
             let error = metric(none.view(), none.view()).unwrap_err();
             assert_eq!(error.to_string(), "measured is 0×4 (samples × voxels): give at least one of each");
         }
-        let error = |labels: &[usize]| train_means(y.view(), labels).unwrap_err().to_string();
-        assert_eq!(error(&[0, 1]), "2 fold labels for 3 samples: give one per sample");
-        assert_eq!(
-            error(&[0, 0, 0]),
-            "fold 0 holds every sample, so none is left to train on: give at least two folds"
-        );
-        let error = baseline_rows(y.view(), &[0, 3]).unwrap_err().to_string();
-        assert_eq!(error, "sample 1 is of fold 3, but there are 3 folds: count folds from 0");
     }
 
     #[test]

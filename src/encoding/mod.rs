@@ -2,14 +2,17 @@
 //!
 //! Features X (n samples × F) and responses Y (n × V voxels or regions) come as arrays; [`folds`] says which rows teach
 //! and which are predicted, [`solve`] fits and predicts, with one λ or one a voxel,
-//! [`metrics`] and [`two_v_two`] say how well. Everything is deterministic: the
+//! [`metrics`] and [`two_v_two`] say how well, [`statistics`] how surely, [`ceiling`] how well it could be at best. Everything is deterministic: the
 //! same arrays, folds and λ give the same bits, however many cores there are.
 
+pub mod ceiling;
+mod draws;
 mod filters;
 pub mod folds;
 pub mod metrics;
 mod parallel;
 pub mod solve;
+pub mod statistics;
 pub mod two_v_two;
 
 use thiserror::Error;

@@ -44,12 +44,21 @@ fn fold_on<T: Send>(
     })
 }
 
+/// `work(0)`, `work(1)`, …, in that order.
+pub(super) fn map<T: Send>(jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let mut done: Vec<(usize, T)> =
+        fold(jobs, Vec::new, |into: &mut Vec<_>, job| into.push((job, work(job)))).into_iter().flatten().collect();
+    done.sort_unstable_by_key(|(job, _)| *job);
+    done.into_iter().map(|(_, value)| value).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_job_is_done_once_on_any_number_of_threads() {
+        assert_eq!(map(100, |i| i * i), (0..100).map(|i| i * i).collect::<Vec<_>>());
         for threads in [1, 2, 7] {
             let sums = fold_on(threads, 1000, || 0, |sum, job| *sum += job);
             assert_eq!(sums.iter().sum::<usize>(), 499_500);

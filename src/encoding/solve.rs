@@ -381,15 +381,9 @@ pub fn fit<T: Real>(
     Ok(Weights { weights: all.slice(s![..features, ..]).to_owned(), intercepts })
 }
 
-/// Computes every block of voxels, each on one thread, as many at once as there are cores; in order.
+/// Computes every block of voxels, each on one thread; in order.
 fn in_blocks<R: Send>(voxels: usize, of: impl Fn(usize, usize) -> R + Sync) -> Vec<R> {
-    let work = |done: &mut Vec<(usize, R)>, block: usize| {
-        done.push((block, of(block * BLOCK, ((block + 1) * BLOCK).min(voxels))));
-    };
-    let mut done: Vec<(usize, R)> =
-        parallel::fold(voxels.div_ceil(BLOCK), Vec::new, work).into_iter().flatten().collect();
-    done.sort_by_key(|(block, _)| *block);
-    done.into_iter().map(|(_, result)| result).collect()
+    parallel::map(voxels.div_ceil(BLOCK), |block| of(block * BLOCK, ((block + 1) * BLOCK).min(voxels)))
 }
 
 fn side_by_side<T: Copy + Default>(blocks: &[Array2<T>], rows: usize) -> Array2<T> {

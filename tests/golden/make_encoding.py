@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 from scipy.spatial.distance import cosine
-from scipy.stats import pearsonr
+from scipy.stats import bootstrap, false_discovery_control, pearsonr
 from sklearn.metrics import mean_absolute_error, r2_score
 
 
@@ -59,5 +59,42 @@ out["metrics"] = {
     "train_means": np.stack([y[fold_of != k].mean(0) for k in range(5)]).ravel().tolist(),
 }
 assert 0.55 < out["metrics"]["two_v_two"] < 0.99
+
+# The test makes the scores from the same numbers; scipy draws its own samples.
+source = Noise(13)
+scores = [source.draw() ** 2 for _ in range(200)]
+interval = bootstrap((scores,), np.mean, n_resamples=100_000, confidence_level=0.9, method="percentile",
+                     rng=np.random.default_rng(1)).confidence_interval
+out["bootstrap"] = {"seed": 13, "n": 200, "confidence": 0.9, "low": interval.low, "high": interval.high}
+
+p_values = [abs(2.0 * source.draw()) ** 3 for _ in range(40)] + [0.0, 1.0, 0.25, 0.25, 0.25]
+out["false_discovery"] = {"p": p_values, "q": false_discovery_control(p_values, method="bh").tolist()}
+
+# Voxels whose prediction is better and better; samples are exchangeable, so blocks of one.
+seed, n, v = 17, 80, 6
+y, p = (a.astype(float) for a in pair(seed, n, v))
+p += y * (np.arange(v) - 3) * 0.15
+out["permutation"] = {"seed": seed, "n": n, "v": v, "slope": 0.15,
+                      "p": [pearsonr(y[:, j], p[:, j], alternative="greater").pvalue for j in range(v)]}
+
+# 40 stimuli, shown 1 to 4 times.
+seed, n, v = 19, 90, 5
+y, _ = (a.astype(float) for a in pair(seed, n, v))
+stimulus = np.array([(i * i + 3 * i) % 40 for i in range(n)])
+y += (stimulus % 7)[:, None] * 0.1 * np.arange(v)
+rows = [y[stimulus == s] for s in np.unique(stimulus) if (stimulus == s).sum() > 1]
+m = len(rows) / sum(1 / len(r) for r in rows)
+noise = np.mean([r.var(0, ddof=1) for r in rows], 0)
+total = np.var([r.mean(0) for r in rows], 0, ddof=1)
+signal = np.maximum(0.0, total - noise / m)
+r = np.linspace(-0.1, 0.5, v)
+out["ceiling"] = {
+    "seed": seed, "n": n, "v": v, "stimulus": stimulus.tolist(), "stimuli": len(rows), "repeats": m,
+    "r2_of_means": (signal / (signal + noise / m)).tolist(), "r2_of_3": (signal / (signal + noise / 3)).tolist(),
+    "r": r.tolist(), "normalised": [a / np.sqrt(b) if b > 0 else None
+                                    for a, b in zip(r, signal / (signal + noise / m))],
+}
+assert np.histogram(out["permutation"]["p"], [0, 0.001, 0.5, 1])[0].all(), out["permutation"]["p"]
+assert len({len(r) for r in rows}) > 1 and (signal == 0).any() and (signal > 0).sum() > 2
 
 json.dump(out, sys.stdout)

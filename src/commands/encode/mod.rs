@@ -17,7 +17,7 @@ use crate::encoding::EncodingError;
 use crate::encoding::folds::{Fold, Folds, Samples, Scheme, divide};
 use crate::encoding::solve::{Criterion, Lambda, Ridge, choose, predict};
 use crate::linalg::Real;
-use scores::{Quality, Results};
+use scores::{Certainty, Quality, Results};
 
 /// Folds of the teaching rows in which λ is chosen, where they are not runs.
 const INNER: usize = 5;
@@ -57,22 +57,20 @@ fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) ->
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
     let mut predicted = Array2::from_elem(y.raw_dim(), T::of(0.0));
-    let mut fold_of = vec![0; y.nrows()];
-    for (number, fold) in folds.iter().enumerate() {
+    for fold in &folds {
         let inner = inner_folds(&fold.train, scheme, &samples, &ridge)?;
         let lambdas = choose(x.view(), y, &inner, &ridge)?;
         let of_fold = predict(x.view(), y, fold, &lambdas, ridge.centre)?;
         for (row, values) in fold.test.iter().zip(of_fold.rows()) {
             predicted.row_mut(*row).assign(&values);
-            if let Some(slot) = fold_of.get_mut(*row) {
-                *slot = number;
-            }
         }
         bar.inc(1);
     }
     let everything: Vec<usize> = (0..y.nrows()).collect();
     let lambdas = choose(x.view(), y, &inner_folds(&everything, scheme, &samples, &ridge)?, &ridge)?;
-    let results = Results::new(y, predicted.view(), &fold_of, &folds, &data.voxels, &quality, &lambdas)?;
+    let certainty =
+        Certainty { runs: &data.runs, stimuli: &data.stimuli, permutations: args.permutations, seed: args.seed };
+    let results = Results::new(y, predicted.view(), &folds, &data.voxels, &quality, &lambdas, &certainty)?;
     bar.finish_and_clear();
     for (v, mut column) in predicted.columns_mut().into_iter().enumerate() {
         if quality.get(v) == Some(&Quality::NotFinite) {
@@ -85,7 +83,7 @@ fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) ->
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&summary)?)?;
     } else {
-        write!(out, "{}", table::rows(&["region", "metric", "value", "mean pattern"], &results.rows()))?;
+        write!(out, "{}", table::rows(&["region", "metric", "value", "95 %", "mean pattern"], &results.rows()))?;
         writeln!(out, "\n{} ({})", args.out.display(), write::FILES.join(", "))?;
     }
     Ok(())

@@ -1,12 +1,21 @@
 //! How good are the predictions? By region and by voxel, each beside what the mean pattern alone would reach.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{ArrayView2, Axis};
 
 use crate::datasets::Voxel;
+use crate::encoding::ceiling::NoiseCeiling;
 use crate::encoding::folds::Fold;
-use crate::encoding::metrics::{MetricError, mae, mae_per_voxel, pearson_per_sample, pearson_per_voxel, r2_per_voxel};
+use crate::encoding::metrics::{
+    mae, mae_per_sample, mae_per_voxel, mean_patterns, pearson_per_sample, pearson_per_voxel, r2_per_voxel,
+};
+use crate::encoding::statistics::{
+    Blocks, Bootstrap, Interval, false_discovery, mean_of, pearson_per_voxel_of, permutation_p_values, two_v_two_of,
+};
 use crate::encoding::two_v_two::two_v_two;
 use crate::linalg::Real;
+
+/// Samples that are drawn anew together where nothing is known of runs: neighbours in fMRI are alike.
+const STRETCH: usize = 10;
 
 /// What a voxel is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +63,8 @@ pub struct Row {
     pub metric: &'static str,
     /// Of the predictions.
     pub value: f64,
+    /// Its bootstrap interval, where one is drawn.
+    pub interval: Option<Interval>,
     /// Of the mean pattern of the teaching rows.
     pub baseline: f64,
     /// Voxels of the region that were scored.
@@ -71,8 +82,24 @@ pub struct VoxelScore {
     pub mae: f64,
     /// The λ chosen with all rows.
     pub lambda: f64,
+    /// The R² that a perfect model would have of single trials, where stimuli were repeated.
+    pub ceiling: Option<f64>,
+    /// How likely such an r is by chance, and the false discovery rate at which it counts, where that was asked for.
+    pub significance: Option<(f64, f64)>,
     /// What it is good for.
     pub quality: Quality,
+}
+
+/// How sure the scores are to be made.
+pub struct Certainty<'a> {
+    /// The run of each sample: what is drawn anew as a whole. Empty: stretches of ten samples.
+    pub runs: &'a [String],
+    /// The stimulus of each sample, for the noise ceiling; empty where unknown.
+    pub stimuli: &'a [String],
+    /// Permutations for p-values; 0 for none.
+    pub permutations: usize,
+    /// By what all is drawn.
+    pub seed: u64,
 }
 
 /// Everything that is reported.
@@ -88,18 +115,24 @@ impl Results {
     ///
     /// # Errors
     /// Arrays that hold nothing.
+    #[allow(clippy::too_many_arguments, reason = "what is scored, how it was made, and what it is called")]
     pub fn new<T: Real>(
         y: ArrayView2<'_, T>,
         predicted: ArrayView2<'_, T>,
-        fold_of: &[usize],
         folds: &[Fold],
         voxels: &[Voxel],
         quality: &[Quality],
         lambdas: &[f64],
-    ) -> Result<Self, MetricError> {
+        certainty: &Certainty<'_>,
+    ) -> anyhow::Result<Self> {
         let narrow = |a: ArrayView2<'_, T>| a.mapv(|v| v.wide() as f32);
         let (y, predicted) = (narrow(y), narrow(predicted));
-        let pattern = mean_patterns(y.view(), fold_of, folds);
+        let pattern = mean_patterns(y.view(), folds);
+        let blocks = match certainty.runs.is_empty() {
+            true => Blocks::of_length(y.nrows(), STRETCH)?,
+            false => Blocks::of_labels(certainty.runs)?,
+        };
+        let bootstrap = Bootstrap { seed: certainty.seed, ..Bootstrap::default() };
         let good = |v: usize| quality.get(v) != Some(&Quality::NotFinite);
         let mut names: Vec<&str> = vec!["all"];
         for voxel in voxels {
@@ -115,16 +148,31 @@ impl Results {
                 continue;
             }
             let [y, p, b] = [&y, &predicted, &pattern].map(|a| a.select(Axis(1), &columns));
-            regions.extend(metrics(name, y.view(), p.view(), b.view())?);
+            regions.extend(metrics(name, y.view(), p.view(), b.view(), &blocks, &bootstrap)?);
         }
         let (r, r2, error) = (
             pearson_per_voxel(y.view(), predicted.view())?.values,
             r2_per_voxel(y.view(), predicted.view())?.values,
             mae_per_voxel(y.view(), predicted.view())?.values,
         );
+        let ceiling = match NoiseCeiling::new(y.view(), certainty.stimuli) {
+            Ok(ceiling) => Some(ceiling.r2(1)?),
+            // No stimulus was repeated, or nothing is known of stimuli.
+            Err(_) => None,
+        };
+        let significance = match certainty.permutations {
+            0 => None,
+            draws => {
+                let p = permutation_p_values(y.view(), predicted.view(), &blocks, draws, certainty.seed)?;
+                let q = false_discovery(&p)?;
+                Some(p.into_iter().zip(q).collect::<Vec<_>>())
+            }
+        };
         let mut scored = Vec::with_capacity(quality.len());
         for (((r, r2), mae), (lambda, quality)) in r.into_iter().zip(r2).zip(error).zip(lambdas.iter().zip(quality)) {
-            scored.push(VoxelScore { r, r2, mae, lambda: *lambda, quality: *quality });
+            let ceiling = ceiling.as_ref().and_then(|c| c.get(scored.len()).copied());
+            let significance = significance.as_ref().and_then(|s| s.get(scored.len()).copied());
+            scored.push(VoxelScore { r, r2, mae, lambda: *lambda, ceiling, significance, quality: *quality });
         }
         Ok(Self { regions, voxels: scored })
     }
@@ -132,24 +180,12 @@ impl Results {
     /// The regions as a table for people.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let row = |row: &Row| {
-            vec![row.region.clone(), row.metric.into(), format!("{:.4}", row.value), format!("{:.4}", row.baseline)]
+            let interval = row.interval.map_or(String::new(), |i| format!("{:.4} to {:.4}", i.low, i.high));
+            let [value, baseline] = [row.value, row.baseline].map(|v| format!("{v:.4}"));
+            vec![row.region.clone(), row.metric.into(), value, interval, baseline]
         };
         self.regions.iter().map(row).collect()
     }
-}
-
-/// What each sample would be if it were the mean of the rows that taught its fold.
-fn mean_patterns(y: ArrayView2<'_, f32>, fold_of: &[usize], folds: &[Fold]) -> Array2<f32> {
-    let mut means = Array2::zeros((folds.len(), y.ncols()));
-    for (fold, mut mean) in folds.iter().zip(means.rows_mut()) {
-        let mut sums = vec![0.0f64; y.ncols()];
-        for row in &fold.train {
-            sums.iter_mut().zip(y.row(*row)).for_each(|(sum, v)| *sum += f64::from(*v));
-        }
-        let n = fold.train.len().max(1) as f64;
-        mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = (sum / n) as f32);
-    }
-    means.select(Axis(0), fold_of)
 }
 
 fn metrics(
@@ -157,16 +193,24 @@ fn metrics(
     y: ArrayView2<'_, f32>,
     p: ArrayView2<'_, f32>,
     baseline: ArrayView2<'_, f32>,
-) -> Result<Vec<Row>, MetricError> {
-    let both =
-        |of: &dyn Fn(ArrayView2<'_, f32>) -> Result<f64, MetricError>| Ok::<_, MetricError>((of(p)?, of(baseline)?));
-    let rows = [
-        ("pearson_per_voxel", both(&|p| Ok(pearson_per_voxel(y, p)?.mean()))?),
-        ("pearson_per_sample", both(&|p| Ok(pearson_per_sample(y, p)?.mean()))?),
-        ("r2_per_voxel", both(&|p| Ok(r2_per_voxel(y, p)?.mean()))?),
-        ("mae", both(&|p| mae(y, p))?),
-        ("2v2", both(&|p| Ok(two_v_two(y, p)?.score))?),
-    ];
-    let row = |(metric, (value, baseline))| Row { region: region.into(), metric, value, baseline, voxels: y.ncols() };
-    Ok(rows.into_iter().map(row).collect())
+    blocks: &Blocks,
+    bootstrap: &Bootstrap,
+) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut row = |metric, value, baseline, interval| {
+        rows.push(Row { region: region.into(), metric, value, interval, baseline, voxels: y.ncols() });
+    };
+    let by_voxel = bootstrap.interval(blocks, pearson_per_voxel_of(y, p, blocks)?)?;
+    let [value, mean] = [pearson_per_voxel(y, p)?, pearson_per_voxel(y, baseline)?].map(|s| s.mean());
+    row("pearson_per_voxel", value, mean, Some(by_voxel));
+    let [ours, mean] = [pearson_per_sample(y, p)?, pearson_per_sample(y, baseline)?];
+    let by_sample = bootstrap.interval(blocks, mean_of(&ours.values, blocks)?)?;
+    row("pearson_per_sample", ours.mean(), mean.mean(), Some(by_sample));
+    row("r2_per_voxel", r2_per_voxel(y, p)?.mean(), r2_per_voxel(y, baseline)?.mean(), None);
+    let errors = bootstrap.interval(blocks, mean_of(&mae_per_sample(y, p)?.values, blocks)?)?;
+    row("mae", mae(y, p)?, mae(y, baseline)?, Some(errors));
+    let [ours, mean] = [two_v_two(y, p)?, two_v_two(y, baseline)?];
+    let pairs = bootstrap.interval(blocks, two_v_two_of(&ours.per_sample, blocks)?)?;
+    row("2v2", ours.score, mean.score, Some(pairs));
+    Ok(rows)
 }

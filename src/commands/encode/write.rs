@@ -29,13 +29,13 @@ pub fn summary<T>(
         .regions
         .iter()
         .filter(|row| row.region == "all")
-        .map(|row| (row.metric.to_owned(), json!({ "value": row.value, "mean_pattern": row.baseline })))
+        .map(|row| (row.metric.to_owned(), json!({ "value": row.value, "mean_pattern": row.baseline, "ci": row.interval.map(|i| [i.low, i.high]) })))
         .collect();
     let files: serde_json::Map<String, Value> =
         data.files.iter().map(|(name, hash)| (name.clone(), hash.clone().into())).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"), "lambda": args.lambda, "grid": args.grid, "folds": args.folds,
-        "seed": args.seed, "delays": args.delays, "centre": !args.no_centre,
+        "seed": args.seed, "permutations": args.permutations, "delays": args.delays, "centre": !args.no_centre,
         "score": format!("{:?}", args.score).to_lowercase(), "samples": data.responses.nrows(),
         "features": columns, "feature_spaces": data.spaces.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "voxels": data.responses.ncols(), "constant_voxels": count(Quality::Constant),
@@ -60,17 +60,26 @@ pub fn all<T: WritableElement>(
     let partial = |name: &str| folder.join(format!(".{name}.partial"));
     let [predictions, scores, by_voxel, json] = FILES;
     write_npy(partial(predictions), predicted).with_context(failed)?;
-    let mut text = String::from("region\tmetric\tvalue\tmean_pattern\tvoxels\n");
+    let mut text = String::from("region\tmetric\tvalue\tci_low\tci_high\tmean_pattern\tvoxels\n");
     for row in &results.regions {
-        text += &format!("{}\t{}\t{}\t{}\t{}\n", row.region, row.metric, row.value, row.baseline, row.voxels);
+        let [low, high] = match row.interval {
+            Some(interval) => [interval.low, interval.high].map(|v| v.to_string()),
+            None => ["n/a", "n/a"].map(String::from),
+        };
+        let (region, metric, value, baseline) = (&row.region, row.metric, row.value, row.baseline);
+        text += &format!("{region}\t{metric}\t{value}\t{low}\t{high}\t{baseline}\t{}\n", row.voxels);
     }
     fs::write(partial(scores), text).with_context(failed)?;
-    let mut text = String::from("voxel\tregion\tr\tr2\tmae\tlambda\tquality\n");
+    let mut text = String::from("voxel\tregion\tr\tr2\tmae\tlambda\tquality\tceiling\tp\tq\n");
     for (voxel, score) in voxels.iter().zip(&results.voxels) {
         let number = |value: f64| if score.quality == Quality::NotFinite { "n/a".into() } else { value.to_string() };
         let (r, r2, mae) = (number(score.r), number(score.r2), number(score.mae));
         let (lambda, quality) = (score.lambda, score.quality.as_str());
-        text += &format!("{}\t{}\t{r}\t{r2}\t{mae}\t{lambda}\t{quality}\n", voxel.name, voxel.region);
+        let known = |value: Option<f64>| value.map_or_else(|| "n/a".into(), number);
+        let (p, q) = score.significance.unzip();
+        let [ceiling, p, q] = [score.ceiling, p, q].map(known);
+        let (name, region) = (&voxel.name, &voxel.region);
+        text += &format!("{name}\t{region}\t{r}\t{r2}\t{mae}\t{lambda}\t{quality}\t{ceiling}\t{p}\t{q}\n");
     }
     fs::write(partial(by_voxel), text).with_context(failed)?;
     fs::write(partial(json), serde_json::to_string_pretty(summary)? + "\n").with_context(failed)?;
