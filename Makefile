@@ -22,7 +22,7 @@ test: assets venv ## every test, with every peer that is installed
 venv: ## the Python peers: scipy, scikit-learn, pylsl, ...
 	$(PYTHON) tools/fetch_assets.py --cache $(CACHE) --only venv
 
-assets: ## native libraries, the text model, the demo's recordings; pinned, fetched once
+assets: ## native libraries, the text and image models, the demo's recordings; pinned, fetched once
 	$(PYTHON) tools/fetch_assets.py --cache $(CACHE) --only libs --only models --only demo
 
 lint: ## format, clippy, docs: warnings are errors

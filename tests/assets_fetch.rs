@@ -1,5 +1,5 @@
 //! tools/fetch_assets.py: a complete cache needs no network, an altered file is named, a failed download says what to do
-//! and leaves nothing half done.
+//! and leaves nothing half done. Weights are read, never run.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 mod encoders_support;
@@ -19,9 +19,9 @@ fn fetch(cache: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), said)
 }
 
-/// A copy of the fetched model folder and of the libraries, as links.
+/// A copy of the fetched model folders and of the libraries, as links.
 fn copy(cache: &Path) -> Option<()> {
-    for part in ["lib", "models/minilm"] {
+    for part in ["lib", "models/minilm", "models/efficientnet-lite0"] {
         let from = fetched(part)?;
         std::fs::create_dir_all(cache.join(part)).unwrap();
         for entry in std::fs::read_dir(from).unwrap() {
@@ -42,7 +42,8 @@ fn a_complete_cache_needs_no_network_and_an_altered_file_is_named() {
         return;
     }
     let arguments = ["--only", "models"];
-    assert_eq!(fetch(cache.path(), &arguments), (Some(0), "fetch: text model all-MiniLM-L6-v2: there\n".into()));
+    let there = "fetch: text model all-MiniLM-L6-v2: there\nfetch: image model EfficientNet-Lite0: there\n";
+    assert_eq!(fetch(cache.path(), &arguments), (Some(0), there.into()));
     let check = ["--check", "--only", "models"];
     assert_eq!(fetch(cache.path(), &check), (Some(0), "fetch: everything is there\n".into()));
 
@@ -65,4 +66,26 @@ fn without_a_network_it_says_what_to_do_and_keeps_nothing_half_done() {
     assert!(said.contains(problem), "{said}");
     let left: Vec<_> = std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["fetch.lock"]);
+}
+
+#[test]
+fn weights_that_would_run_code_are_refused_and_run_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = folder.path().join("ran");
+    // As `pickle` writes os.mkdir(ran), and as PyTorch would name a class that is no tensor.
+    let call = format!("cposix\nmkdir\n(V{}\ntR.", ran.display());
+    for (pickle, problem) in [
+        (call.as_str(), "it names posix.mkdir, which is no tensor"),
+        ("ctorch\nload\n.", "it names torch.load, which is no tensor"),
+        ("I1\n.", "it is no state dict of PyTorch before 1.6"),
+        ("", "Ran out of input"),
+    ] {
+        std::fs::write(folder.path().join("efficientnet-lite0.pth"), pickle).unwrap();
+        let mut convert = Command::new("python3");
+        convert.arg(repository("tools/effnet_lite_to_onnx.py")).args([folder.path(), &folder.path().join("out")]);
+        let output = convert.args(["--name", "x", "--licence", "x", "--source", "x"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(problem), "{said}");
+    }
+    assert!(!ran.exists() && !folder.path().join("out").exists());
 }

