@@ -39,6 +39,7 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ),
     ("faer::", &["linalg.rs"], "faer changes with every minor release, so one module wraps it"),
     ("ort::", &["encoders"], "ONNX sessions are encoders"),
+    ("image::", &["encoders/image/decode.rs"], "files from outside are decoded in one place, behind its limits"),
     (
         "lsl_sys::",
         &["acquisition/lsl", "publish/lsl.rs", "native.rs"],

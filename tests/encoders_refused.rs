@@ -217,7 +217,7 @@ text = { input_ids = "tokens", max_tokens = 6 }
     assert!(error.ends_with("it has an input \"segments\" that the manifest does not name (correct manifest.toml)"));
     let error = WindowEncoder::load(&runtime, &files, 1).unwrap_err().to_string();
     assert!(
-        error.ends_with("this model takes a text; write `text = { ... }` in place of `window = { ... }`"),
+        error.ends_with("this is a model of kind \"text\"; write `text = { ... }` in place of `window = { ... }`"),
         "{error}"
     );
     let text = text.replace("\"tokens\"", "\"tokens\", token_type_ids = \"segments\"");

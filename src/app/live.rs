@@ -213,6 +213,7 @@ impl Building<'_> {
             specs.push(config.input_spec(name, encoder.spec()));
             let listening = match config {
                 EncoderConfig::Text(_) => Listening::Words,
+                EncoderConfig::Image(_) => Listening::Images,
                 EncoderConfig::Columns(_) => Listening::Columns,
                 EncoderConfig::Window(c) => Listening::Windows { window: c.window, hop: c.hop },
             };

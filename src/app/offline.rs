@@ -1,6 +1,6 @@
 //! A replay of a configuration: the same steps as live, on the caller's thread, in virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,6 +69,7 @@ impl Settings {
         let chains = opened.iter().zip(&self.sources).map(|(source, (name, config))| config.chain(name, source.spec()));
         let chains = chains.collect::<Result<Vec<Chain>, AppError>>()?;
         let (encoders, encoder_inputs) = self.encoder_steps(&plan.encoders, &chains)?;
+        inputs.extend(self.pictures(&recorded_events));
         let id = self.session_id(&inputs, &encoder_inputs)?;
         let session = Session::new(id, Arc::clone(&clock) as Arc<dyn Clock>);
         let mut regions = Vec::new();
@@ -151,12 +152,27 @@ impl Settings {
                 (EncoderConfig::Window(c), Some(spec)) => {
                     Listens::Windows(Windows::new(spec, c.window, c.hop).map_err(wrong)?, c.hop)
                 }
+                (EncoderConfig::Image(_), _) => Listens::Images,
                 (EncoderConfig::Columns(_), _) => Listens::Columns,
                 _ => Listens::Words,
             };
             steps.push(EncoderStep::new(name, encoder, listens, f64::INFINITY));
         }
         Ok((steps, inputs))
+    }
+
+    /// The image files that the events of image encoders name, as far as they are there.
+    fn pictures(&self, recorded: &BTreeMap<String, FileEvents>) -> BTreeSet<PathBuf> {
+        let mut files = BTreeSet::new();
+        for encoder in self.encoders.values() {
+            let EncoderConfig::Image(image) = encoder else { continue };
+            let Some(EventsInput::Recording(source)) = self.events.get(&image.events).map(|e| &e.input) else {
+                continue;
+            };
+            let names = recorded.get(source).into_iter().flat_map(|events| events.cells(encoders::STIM_FILE));
+            files.extend(names.filter_map(|name| image.file(name.as_ref()).ok()).filter(|file| file.is_file()));
+        }
+        files
     }
 
     /// ONNX Runtime, if an encoder needs it.
@@ -200,6 +216,7 @@ impl Settings {
     fn identity(&self, encoders: Vec<String>) -> serde_json::Value {
         let listen = |encoder: &EncoderConfig| match encoder {
             EncoderConfig::Text(text) => text.events.clone(),
+            EncoderConfig::Image(image) => image.events.clone(),
             EncoderConfig::Columns(columns) => columns.events.clone(),
             EncoderConfig::Window(window) => format!("{} {}", window.source, window.window),
         };
@@ -213,7 +230,7 @@ impl EncoderConfig {
     pub fn input_spec(&self, name: &str, spec: &encoders::EncoderSpec) -> InputSpec {
         let hop = match self {
             EncoderConfig::Window(window) => Some(window.hop),
-            EncoderConfig::Text(_) | EncoderConfig::Columns(_) => None,
+            EncoderConfig::Text(_) | EncoderConfig::Image(_) | EncoderConfig::Columns(_) => None,
         };
         InputSpec { name: name.into(), dims: spec.dims, hop, sha256: spec.sha256.to_string() }
     }

@@ -49,6 +49,7 @@ impl Settings {
         for encoder in self.encoders.values_mut() {
             match encoder {
                 EncoderConfig::Text(text) => rebase(&mut text.model),
+                EncoderConfig::Image(image) => [&mut image.model, &mut image.stimuli].into_iter().for_each(rebase),
                 EncoderConfig::Window(window) => rebase(&mut window.model),
                 EncoderConfig::Columns(_) => {}
             }
@@ -89,6 +90,7 @@ impl Settings {
             let place = |key: &str| format!("encoders.{name}.{key}");
             let feed = match encoder {
                 EncoderConfig::Text(c) => EncoderFeed::Events(plan.event_source(&place("text.events"), &c.events)?),
+                EncoderConfig::Image(c) => EncoderFeed::Events(plan.event_source(&place("image.events"), &c.events)?),
                 EncoderConfig::Columns(c) => {
                     EncoderFeed::Events(plan.event_source(&place("columns.events"), &c.events)?)
                 }

@@ -1,4 +1,4 @@
-//! Has this sentence been seen? The least recently used features, bounded.
+//! Has this stimulus been seen? The least recently used features, bounded.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ struct Entry {
     older: usize,
 }
 
-/// Features by text, at most `capacity` of them; the one asked for longest ago makes room. All operations take constant
+/// Features by key (a text, the hash of a picture), at most `capacity` of them; the one asked for longest ago makes room. All operations take constant
 /// time.
 ///
 /// ```
@@ -76,9 +76,9 @@ impl FeatureCache {
         Arc::clone(&self.stats)
     }
 
-    /// The feature of `text`, which becomes the most recently used.
-    pub fn get(&mut self, text: &str) -> Option<&[f32]> {
-        let Some(place) = self.places.get(text).copied() else {
+    /// The feature of `key`, which becomes the most recently used.
+    pub fn get(&mut self, key: &str) -> Option<&[f32]> {
+        let Some(place) = self.places.get(key).copied() else {
             self.stats.misses.fetch_add(1, Ordering::Relaxed);
             return None;
         };
@@ -88,12 +88,12 @@ impl FeatureCache {
         self.entries.get(place).map(|entry| &*entry.feature)
     }
 
-    /// Keeps the feature of a text that [`get`](Self::get) did not find.
-    pub fn insert(&mut self, text: &str, feature: &[f32]) {
-        if self.capacity == 0 || self.places.contains_key(text) {
+    /// Keeps the feature of a key that [`get`](Self::get) did not find.
+    pub fn insert(&mut self, key: &str, feature: &[f32]) {
+        if self.capacity == 0 || self.places.contains_key(key) {
             return;
         }
-        let entry = Entry { key: text.into(), feature: feature.into(), newer: NONE, older: NONE };
+        let entry = Entry { key: key.into(), feature: feature.into(), newer: NONE, older: NONE };
         let key = Arc::clone(&entry.key);
         let place = if self.entries.len() < self.capacity {
             self.entries.push(entry);

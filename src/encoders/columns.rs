@@ -20,8 +20,8 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::manifest::hex_sha256;
 use super::{EncodeError, Encoder, EncoderError, EncoderSpec, Input};
 
 /// Features from the columns of events.
@@ -101,8 +101,7 @@ pub struct ColumnsEncoder {
 impl ColumnsEncoder {
     /// An encoder of these columns.
     pub fn new(config: &ColumnsConfig) -> Self {
-        let hash = Sha256::digest(format!("{:?}", config.columns));
-        let sha256: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex_sha256(format!("{:?}", config.columns).as_bytes());
         let spec = EncoderSpec {
             model: "columns".into(),
             dims: config.columns.len(),

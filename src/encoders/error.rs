@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::image::ImageError;
 use super::inspect::Refusal;
 
 /// Why an encoder cannot be loaded.
@@ -103,7 +104,9 @@ pub enum EncoderError {
         problem: String,
     },
     /// A model of another kind than the configuration asks for.
-    #[error("{path}: this model takes a {other}; write `{other} = {{ ... }}` in place of `{wanted} = {{ ... }}`")]
+    #[error(
+        "{path}: this is a model of kind \"{other}\"; write `{other} = {{ ... }}` in place of `{wanted} = {{ ... }}`"
+    )]
     WrongKind {
         /// The model folder.
         path: PathBuf,
@@ -111,6 +114,16 @@ pub enum EncoderError {
         wanted: &'static str,
         /// What it is.
         other: &'static str,
+    },
+    /// A layer that the manifest does not name.
+    #[error("{path}: no layer \"{layer}\" in manifest.toml (there are: {known})")]
+    Layer {
+        /// The model folder.
+        path: PathBuf,
+        /// What was asked for.
+        layer: String,
+        /// What there is.
+        known: String,
     },
     /// A tokenizer is malformed.
     #[error("{path}: {problem}")]
@@ -162,6 +175,14 @@ pub enum EncodeError {
         expected: (usize, usize),
         /// Channels and samples that it was given.
         got: (usize, usize),
+    },
+    /// A stimulus that is no picture.
+    #[error("image {image}: {error}")]
+    Image {
+        /// Its file, as the event names it, or what it is.
+        image: String,
+        /// What is wrong.
+        error: ImageError,
     },
     /// The runtime or the tokenizer failed.
     #[error("model {model}: {problem}")]

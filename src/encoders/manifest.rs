@@ -22,6 +22,7 @@
 //! # Ok::<(), neurod::encoders::EncoderError>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::EncoderError;
+use super::image::ImageInput;
 use super::inspect::MAX_MODEL_BYTES;
 
 /// The largest manifest and the largest tokenizer, in bytes.
@@ -44,16 +46,45 @@ pub enum Kind {
     Text,
     /// A stretch of a recording, channels × time.
     Window,
+    /// A picture.
+    Image,
 }
 
-/// How an output `[1, tokens, dims]` becomes one feature.
+impl Kind {
+    /// Its name in manifests and configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Window => "window",
+            Kind::Image => "image",
+        }
+    }
+}
+
+/// How an output of many vectors becomes one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
-    /// The mean over tokens, the special ones included (Reimers and Gurevych 2019).
+    /// The mean over the tokens of `[1, tokens, dims]`, the special ones included (Reimers and Gurevych 2019).
     Mean,
-    /// The first token: `[CLS]`.
+    /// The first token of `[1, tokens, dims]`: `[CLS]`.
     First,
+    /// The mean over the places of `[1, dims, height, width]`, or `[1, height, width, dims]` for an nhwc model.
+    Spatial,
+}
+
+/// Another output that can be the feature, by a name: one feature space a layer, for encoding models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// As in the manifest.
+    pub output: String,
+    /// As in the manifest.
+    pub layer: Option<usize>,
+    /// As in the manifest.
+    pub pooling: Option<Pooling>,
+    /// As in the manifest.
+    pub dims: usize,
 }
 
 /// SHA-256 of the files, 64 hex digits each.
@@ -133,7 +164,7 @@ pub struct Manifest {
     pub output: String,
     /// Which row of an output `[1, layers, dims]`, from 0.
     pub layer: Option<usize>,
-    /// How an output `[1, tokens, dims]` is pooled.
+    /// How an output of many vectors is pooled.
     pub pooling: Option<Pooling>,
     /// How long the feature is.
     pub dims: usize,
@@ -143,6 +174,11 @@ pub struct Manifest {
     pub text: Option<TextInput>,
     /// The inputs of a window model.
     pub window: Option<WindowInput>,
+    /// The input of an image model.
+    pub image: Option<ImageInput>,
+    /// Other outputs that can be the feature.
+    #[serde(default)]
+    pub layers: BTreeMap<String, Layer>,
 }
 
 impl Manifest {
@@ -163,20 +199,41 @@ impl Manifest {
 
     fn problem(&self) -> Option<String> {
         let hash = |h: &str| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit());
-        let problem = match (self.kind, &self.text, &self.window) {
-            (Kind::Text, None, _) => "kind is \"text\" but there is no [text] table",
-            (Kind::Window, _, None) => "kind is \"window\" but there is no [window] table",
-            (_, Some(_), Some(_)) => "there are both a [text] and a [window] table; keep one",
-            (_, Some(_), None) if self.sha256.tokenizer.is_none() => "sha256.tokenizer is missing",
-            (_, Some(text), None) if text.max_tokens < 2 => "text.max_tokens must be at least 2",
+        let tables = [
+            (Kind::Text, self.text.is_some()),
+            (Kind::Window, self.window.is_some()),
+            (Kind::Image, self.image.is_some()),
+        ];
+        let mut given = tables.iter().filter(|(_, given)| *given).map(|(kind, _)| kind.name());
+        match (given.next(), given.next()) {
+            (Some(one), Some(other)) => {
+                return Some(format!("there are both a [{one}] and a [{other}] table; keep one"));
+            }
+            (Some(one), None) if one == self.kind.name() => {}
+            _ => return Some(format!("kind is \"{0}\" but there is no [{0}] table", self.kind.name())),
+        }
+        let problem = match &self.text {
+            Some(_) if self.sha256.tokenizer.is_none() => "sha256.tokenizer is missing",
+            Some(text) if text.max_tokens < 2 => "text.max_tokens must be at least 2",
             _ if self.layer.is_some() && self.pooling.is_some() => "give layer or pooling, not both",
-            _ if self.dims == 0 => "dims must be at least 1",
+            _ if self.dims == 0 || self.layers.values().any(|layer| layer.dims == 0) => "dims must be at least 1",
             _ if !hash(&self.sha256.model) || !self.sha256.tokenizer.as_deref().is_none_or(hash) => {
                 "sha256 takes 64 hex digits"
             }
-            _ => self.window.as_ref().and_then(WindowInput::problem)?,
+            _ => {
+                let window = self.window.as_ref().and_then(WindowInput::problem);
+                window.or_else(|| self.image.as_ref().and_then(ImageInput::problem))?
+            }
         };
         Some(problem.into())
+    }
+
+    /// Makes one of [`layers`](Self::layers) the feature; false where there is none of that name.
+    pub fn choose(&mut self, name: &str) -> bool {
+        let Some(layer) = self.layers.get(name).cloned() else { return false };
+        (self.output, self.dims) = (layer.output, layer.dims);
+        (self.layer, self.pooling) = (layer.layer, layer.pooling);
+        true
     }
 }
 
@@ -207,7 +264,7 @@ pub struct ModelFiles {
     pub manifest: Manifest,
     /// `model.onnx`.
     pub model: Vec<u8>,
-    /// `tokenizer.json`; empty for a window model.
+    /// `tokenizer.json`; empty for what is no text model.
     pub tokenizer: Vec<u8>,
 }
 
@@ -229,7 +286,7 @@ impl ModelFiles {
     }
 }
 
-fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, EncoderError> {
+pub(super) fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, EncoderError> {
     let io = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => EncoderError::Missing { path: path.into() },
         _ => EncoderError::Io { path: path.into(), error },
@@ -253,9 +310,14 @@ fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, EncoderError> {
     Ok(bytes)
 }
 
+/// SHA-256 as 64 hex digits.
+pub(super) fn hex_sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn read_hashed(path: &Path, limit: u64, expected: &str) -> Result<Vec<u8>, EncoderError> {
     let bytes = read_capped(path, limit)?;
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex_sha256(&bytes);
     if !found.eq_ignore_ascii_case(expected) {
         return Err(EncoderError::Hash { path: path.into(), expected: expected.into(), found });
     }

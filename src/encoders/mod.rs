@@ -1,12 +1,12 @@
-//! What does a network see? Sentences and windows of a recording, turned into features by ONNX models.
+//! What does a network see? Sentences, pictures and windows of a recording, turned into features by ONNX models.
 //!
 //! An encoder runs on an inference lane: one session, one pass at a time, its feature handed on for ridge to learn
 //! from. A model is a folder (see [`Manifest`]) and is not trusted: its files are hashed, the network is [inspected]
 //! before ONNX Runtime sees it, its inputs and outputs are checked against the manifest, and one trial pass is made
 //! before the encoder counts as loaded. So `encode` fails only for what a live input can do.
 //!
-//! **Invariants.** A feature is finite and has `spec().dims` values, or there is an error. A text gives the same feature
-//! whether the cache had it or not.
+//! **Invariants.** A feature is finite and has `spec().dims` values, or there is an error. A text or picture gives the same
+//! feature whether the cache had it or not.
 //!
 //! [inspected]: inspect()
 //!
@@ -22,6 +22,7 @@
 mod cache;
 mod columns;
 mod error;
+mod image;
 mod inspect;
 mod manifest;
 mod onnx;
@@ -38,8 +39,12 @@ use crate::frame::BlockSpec;
 pub use cache::{CacheStats, FeatureCache};
 pub use columns::{ColumnRule, ColumnsConfig, ColumnsEncoder};
 pub use error::{EncodeError, EncoderError};
+// There is a crate of that name.
+pub use self::image::{
+    Filter, ImageConfig, ImageEncoder, ImageError, ImageInput, Layout, MAX_IMAGE_BYTES, MAX_SIDE, Resize, STIM_FILE,
+};
 pub use inspect::{Contents, MAX_MODEL_BYTES, MAX_NODES, Refusal, inspect};
-pub use manifest::{Axis, Hashes, Kind, Manifest, ModelFiles, Pooling, TextInput, WindowInput};
+pub use manifest::{Axis, Hashes, Kind, Layer, Manifest, ModelFiles, Pooling, TextInput, WindowInput};
 pub use onnx::{InputShape, Network, Runtime};
 pub use text::{TextConfig, TextEncoder};
 pub use window::{WindowConfig, WindowEncoder, Windows};
@@ -50,6 +55,8 @@ pub use window::{WindowConfig, WindowEncoder, Windows};
 pub enum EncoderConfig {
     /// The words that events carry.
     Text(TextConfig),
+    /// The pictures that events show.
+    Image(ImageConfig),
     /// Stretches of a recording.
     Window(WindowConfig),
     /// The columns of events.tsv, as in a classical design matrix: the baseline that a network has to beat.
@@ -64,6 +71,7 @@ impl EncoderConfig {
     pub fn validate(&self) -> Result<(), EncoderError> {
         match self {
             EncoderConfig::Text(config) => config.validate(),
+            EncoderConfig::Image(config) => config.validate(),
             EncoderConfig::Window(config) => config.validate(),
             EncoderConfig::Columns(config) => config.validate(),
         }
@@ -73,6 +81,7 @@ impl EncoderConfig {
     pub fn model(&self) -> Option<&Path> {
         match self {
             EncoderConfig::Text(config) => Some(&config.model),
+            EncoderConfig::Image(config) => Some(&config.model),
             EncoderConfig::Window(config) => Some(&config.model),
             EncoderConfig::Columns(_) => None,
         }
@@ -82,6 +91,7 @@ impl EncoderConfig {
     pub fn deadline(&self) -> f64 {
         match self {
             EncoderConfig::Text(config) => config.deadline,
+            EncoderConfig::Image(config) => config.deadline,
             EncoderConfig::Window(config) => config.deadline,
             EncoderConfig::Columns(_) => f64::INFINITY,
         }
@@ -106,6 +116,11 @@ pub fn build(
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
             let files = ModelFiles::read(&config.model)?;
             Ok(Box::new(TextEncoder::load(runtime, &files, config.cache, config.threads.min(max_threads))?))
+        }
+        EncoderConfig::Image(config) => {
+            let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
+            let files = ModelFiles::read(&config.model)?;
+            Ok(Box::new(ImageEncoder::load(runtime, files, config, config.threads.min(max_threads))?))
         }
         EncoderConfig::Window(config) => {
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
@@ -152,6 +167,10 @@ pub trait Encoder: Send {
 pub enum Input<'a> {
     /// A sentence.
     Text(&'a str),
+    /// An image file, from the stimuli folder on.
+    Image(&'a Path),
+    /// An image file's contents.
+    ImageBytes(&'a [u8]),
     /// A stretch of a recording, sample-major as in a block.
     Window {
         /// samples × channels.
@@ -172,7 +191,7 @@ pub struct EncoderSpec {
     pub model: Arc<str>,
     /// How long a feature is.
     pub dims: usize,
-    /// SHA-256 of `model.onnx`, for the frames' model stamp.
+    /// SHA-256 of `model.onnx`, for the frames' model stamp; of that and the layer's name where one was chosen.
     pub sha256: Arc<str>,
     /// The model's licence, for people to read.
     pub licence: Arc<str>,
@@ -186,6 +205,16 @@ impl EncoderSpec {
             dims: manifest.dims,
             sha256: manifest.sha256.model.as_str().into(),
             licence: manifest.licence.as_str().into(),
+        }
+    }
+
+    /// The same model's layer: what learned from one layer must not go on with another.
+    fn of_layer(self, layer: &str, dims: usize) -> Self {
+        Self {
+            model: format!("{}/{layer}", self.model).into(),
+            dims,
+            sha256: manifest::hex_sha256(format!("{} {layer}", self.sha256).as_bytes()).into(),
+            ..self
         }
     }
 }

@@ -21,6 +21,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::{Outlet, TensorElementType};
 
+use super::image::Layout;
 use super::inspect::inspect;
 use super::manifest::{Manifest, ModelFiles, Pooling};
 use super::{EncodeError, EncoderError};
@@ -108,8 +109,10 @@ enum Take {
     All,
     /// One row of `[1, layers, dims]`.
     Row(usize),
-    /// The mean over the rows of `[1, tokens, dims]`.
+    /// The mean over the rows of `[1, …, dims]`.
     Mean,
+    /// The mean over the columns of `[1, dims, …]`.
+    MeanOfColumns,
 }
 
 /// One input as an encoder will give it: name, element type and shape, `None` where a length varies.
@@ -179,6 +182,7 @@ impl Network {
             Take::All => out.extend_from_slice(data),
             Take::Row(row) => out.extend_from_slice(data.get(row * dims..(row + 1) * dims).unwrap_or_default()),
             Take::Mean => mean_of_rows(data, dims, out),
+            Take::MeanOfColumns => mean_of_columns(data, dims, out),
         }
         if out.len() != dims {
             return Err(EncodeError::Length { model: Arc::clone(model), expected: dims, got: data.len() });
@@ -248,7 +252,10 @@ fn take(have: &[Outlet], manifest: &Manifest) -> Result<Take, String> {
     let (kind, shape) = (output.dtype().tensor_type(), output.dtype().tensor_shape());
     let shape = shape.filter(|_| kind == Some(TensorElementType::Float32));
     let shape = shape.ok_or_else(|| format!("output \"{name}\" is {}, not float32", output.dtype()))?;
-    let dims_fit = shape.last().is_some_and(|last| fits(*last, Some(manifest.dims)));
+    let channels_first =
+        manifest.pooling == Some(Pooling::Spatial) && manifest.image.as_ref().is_some_and(|i| i.layout == Layout::Nchw);
+    let dims = if channels_first { shape.get(1) } else { shape.last() };
+    let dims_fit = dims.is_some_and(|dims| fits(*dims, Some(manifest.dims)));
     let take = match (shape.len(), manifest.layer, manifest.pooling) {
         (2, None, None) => Some(Take::All),
         (3, Some(layer), None) if shape.get(1).is_some_and(|rows| *rows < 0 || (layer as i64) < *rows) => {
@@ -256,12 +263,14 @@ fn take(have: &[Outlet], manifest: &Manifest) -> Result<Take, String> {
         }
         (3, None, Some(Pooling::First)) => Some(Take::Row(0)),
         (3, None, Some(Pooling::Mean)) => Some(Take::Mean),
+        (4, None, Some(Pooling::Spatial)) => Some(if channels_first { Take::MeanOfColumns } else { Take::Mean }),
         _ => None,
     };
     take.filter(|_| dims_fit).ok_or_else(|| {
         format!(
             "output \"{name}\" is {}; for dims = {} that must be [1, dims], or [1, layers, dims] with layer in the \
-             manifest, or [1, tokens, dims] with pooling",
+             manifest, or [1, tokens, dims] with pooling, or [1, dims, height, width] (nhwc: [1, height, width, dims]) \
+             with pooling = \"spatial\"",
             output.dtype(),
             manifest.dims
         )
@@ -282,4 +291,14 @@ fn mean_of_rows(data: &[f32], dims: usize, out: &mut Vec<f32>) {
         let sum: f64 = data.iter().skip(column).step_by(dims).map(|v| f64::from(*v)).sum();
         out.push((sum / rows as f64) as f32);
     }
+}
+
+/// The mean over the columns of `data`, dims × columns, appended to `out`; nothing where there is not one whole column.
+fn mean_of_columns(data: &[f32], dims: usize, out: &mut Vec<f32>) {
+    let columns = data.len() / dims.max(1);
+    if columns == 0 {
+        return;
+    }
+    let mean = |row: &[f32]| (row.iter().map(|v| f64::from(*v)).sum::<f64>() / columns as f64) as f32;
+    out.extend(data.chunks_exact(columns).map(mean));
 }

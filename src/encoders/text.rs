@@ -90,7 +90,11 @@ impl TextEncoder {
     pub fn load(runtime: &Runtime, files: &ModelFiles, cache: usize, threads: usize) -> Result<Self, EncoderError> {
         let manifest = &files.manifest;
         let Some(input) = manifest.text.as_ref().filter(|_| manifest.kind == Kind::Text) else {
-            return Err(EncoderError::WrongKind { path: files.folder.clone(), wanted: "text", other: "window" });
+            return Err(EncoderError::WrongKind {
+                path: files.folder.clone(),
+                wanted: "text",
+                other: manifest.kind.name(),
+            });
         };
         let shape: &[Option<usize>] = &[Some(1), None];
         let mut roles = vec![(Role::Ids, &input.input_ids)];

@@ -188,7 +188,11 @@ impl WindowEncoder {
     pub fn load(runtime: &Runtime, files: &ModelFiles, threads: usize) -> Result<Self, EncoderError> {
         let manifest = &files.manifest;
         let Some(input) = manifest.window.clone().filter(|_| manifest.kind == Kind::Window) else {
-            return Err(EncoderError::WrongKind { path: files.folder.clone(), wanted: "window", other: "text" });
+            return Err(EncoderError::WrongKind {
+                path: files.folder.clone(),
+                wanted: "window",
+                other: manifest.kind.name(),
+            });
         };
         let length = |axis: &Axis| match axis {
             Axis::One => 1,

@@ -1,11 +1,12 @@
 //! One encoder at work: events or windows in, held features out, with a deadline.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use prometheus::Histogram;
 
 use super::features::Features;
-use crate::encoders::{EncodeError, Encoder, Input, Windows};
+use crate::encoders::{EncodeError, Encoder, Input, STIM_FILE, Windows};
 use crate::frame::{Block, Clock, Event, Instant, MonotonicClock, Quality};
 
 /// How long an event that says nothing of its duration (a plain marker) is held, in seconds.
@@ -43,6 +44,8 @@ struct Judge {
 pub enum Listens {
     /// The words of events.
     Words,
+    /// The pictures of events: the files that BIDS calls `stim_file`.
+    Images,
     /// The columns of events.
     Columns,
     /// Windows of a source's blocks, this many seconds apart.
@@ -77,6 +80,7 @@ impl EncoderStep {
     pub fn event(&mut self, event: &Event, arrived_at: Instant) -> Option<&Features> {
         let input = match self.listens {
             Listens::Words => Input::Text(event.text.as_deref()?),
+            Listens::Images => Input::Image(Path::new(event.columns.get(STIM_FILE)?)),
             Listens::Columns => Input::Columns(&event.columns),
             Listens::Windows(..) => return None,
         };

@@ -49,6 +49,8 @@ impl InferInbox {
 pub enum Listening {
     /// The words of events.
     Words,
+    /// The pictures of events.
+    Images,
     /// The columns of events.
     Columns,
     /// Windows of so many seconds, one every so many seconds.
@@ -93,6 +95,7 @@ impl InferLane {
         };
         let mut step = match listening {
             Listening::Words => encoder.take().map(|e| make(e, Listens::Words)),
+            Listening::Images => encoder.take().map(|e| make(e, Listens::Images)),
             Listening::Columns => encoder.take().map(|e| make(e, Listens::Columns)),
             Listening::Windows { .. } => None,
         };

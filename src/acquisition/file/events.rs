@@ -46,6 +46,11 @@ impl FileEvents {
         self.events.iter_mut().filter(|event| event.run == run).for_each(|event| event.onset = event.onset + seconds);
     }
 
+    /// What stands in that column of events.tsv, event by event, where there is something.
+    pub fn cells<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a str> {
+        self.events.iter().filter_map(move |event| event.columns.get(column).map(String::as_str))
+    }
+
     /// The files they come from.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
