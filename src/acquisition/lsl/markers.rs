@@ -58,8 +58,9 @@ impl LslMarkersConfig {
 /// Reads one LSL stream of markers; of several channels the first. Built on the thread that pulls it.
 ///
 /// The stream need not be there yet: markers often begin late. A marker is a JSON object
-/// `{"trial_type": …, "duration": …, "text": …}` (every field optional, others ignored), or any other string: a label.
-/// Numbers become their decimal text. No marker is ever dropped for its stamp: senders stamp past onsets too.
+/// `{"trial_type": …, "duration": …, "text": …, "stim_file": …}` (every field optional, others ignored), or any other
+/// string: a label. Numbers become their decimal text. No marker is ever dropped for its stamp: senders stamp past onsets
+/// too.
 pub struct LslMarkers {
     text: bool,
     follower: Follower,
@@ -227,6 +228,7 @@ struct JsonMarker {
     trial_type: Option<String>,
     duration: f64,
     text: Option<String>,
+    stim_file: Option<String>,
 }
 
 fn event(marker: &str, onset: Instant, plain_is_text: bool) -> Event {
@@ -235,7 +237,8 @@ fn event(marker: &str, onset: Instant, plain_is_text: bool) -> Event {
     {
         let duration = if json.duration.is_finite() { json.duration.max(0.0) } else { 0.0 };
         let label = json.trial_type.or_else(|| json.text.clone()).unwrap_or_default();
-        return Event { onset, duration, label, text: json.text, ..Event::default() };
+        let columns = json.stim_file.map(|file| ("stim_file".to_owned(), file)).into_iter().collect();
+        return Event { onset, duration, label, text: json.text, columns, ..Event::default() };
     }
     let text = plain_is_text.then(|| marker.to_owned());
     Event { onset, duration: 0.0, label: marker.to_owned(), text, ..Event::default() }
@@ -262,6 +265,7 @@ mod tests {
         };
         assert_eq!(json, expected);
         assert_eq!(event(r#"{"text":"a"}"#, at, false).label, "a");
+        assert_eq!(event(r#"{"stim_file":"a.png"}"#, at, false).columns["stim_file"], "a.png");
         assert_eq!(event(r#"{"trial_type":"x","duration":-1}"#, at, false).duration, 0.0);
         assert_eq!((event("go", at, false).label.as_str(), event("go", at, false).text), ("go", None));
         assert_eq!(event("go", at, true).text.as_deref(), Some("go"));
