@@ -9,7 +9,7 @@
 pub(super) struct Filters {
     /// `basis[k][i]`: one vector over the directions of the features.
     pub basis: Vec<Vec<f64>>,
-    /// `mix[l][k]`: hᵢ(λ_l) = Σ_k mix[l][k] basis[k][i].
+    /// `mix[l][k]`: `hᵢ(λ_l) = Σ_k mix[l][k] basis[k][i]`.
     pub mix: Vec<Vec<f64>>,
 }
 
