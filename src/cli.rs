@@ -208,8 +208,8 @@ pub enum EncodeCommand {
     /// DATA is a folder with features.npy (samples × features) or features/NAME.npy (one a feature space), and
     /// responses.npy (samples × voxels); perhaps runs.tsv (columns `run`, `stimulus`) and regions.tsv (columns `region`,
     /// `voxel`). Samples of one stimulus never stand on both sides. DIR gets predictions.npy, scores.tsv (a row per
-    /// region and metric, with its 95 % bootstrap interval and the mean-pattern baseline beside it), voxels.tsv and
-    /// summary.json.
+    /// region and metric, with its 95 % bootstrap interval and the mean-pattern baseline beside it), voxels.tsv,
+    /// summary.json and report.html.
     #[command(after_help = "Examples:
   neurod encode evaluate haxby --lambda 10 --folds runs --out haxby-scores
   neurod encode evaluate data --lambda auto --folds k=10 --out scores

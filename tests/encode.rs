@@ -96,9 +96,11 @@ fn the_same_input_gives_the_same_bytes() {
         let done = evaluate(temporary.path(), out, &["--lambda", "auto", "--folds", "shuffle=5", "--seed", "3"]);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let read = |name: &str| fs::read(temporary.path().join(out).join(name)).unwrap();
-        ["predictions.npy", "scores.tsv", "voxels.tsv", "summary.json"].map(read)
+        ["predictions.npy", "scores.tsv", "voxels.tsv", "summary.json", "report.html"].map(read)
     };
     assert!(run("one") == run("two"));
+    let page = fs::read_to_string(temporary.path().join("one/report.html")).unwrap();
+    assert!(["PPA", "LOC", "OPA", "mean pattern"].iter().all(|word| page.contains(word)) && !page.contains("<script"));
 }
 
 #[test]

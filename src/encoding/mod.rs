@@ -11,6 +11,7 @@ mod filters;
 pub mod folds;
 pub mod metrics;
 mod parallel;
+pub mod report;
 pub mod solve;
 pub mod statistics;
 pub mod two_v_two;

@@ -78,7 +78,8 @@ fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) ->
         }
     }
     let summary = write::summary(args, &data, x.ncols(), folds.len(), purged, &results);
-    write::all(&args.out, &predicted, &results, &data.voxels, &summary)?;
+    let report = write::report(args, &data, x.ncols(), folds.len(), purged, &results);
+    write::all(&args.out, &predicted, &results, &data.voxels, &summary, &report)?;
     let mut out = io::stdout();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&summary)?)?;

@@ -8,8 +8,9 @@ use crate::encoding::folds::Fold;
 use crate::encoding::metrics::{
     mae, mae_per_sample, mae_per_voxel, mean_patterns, pearson_per_sample, pearson_per_voxel, r2_per_voxel,
 };
+use crate::encoding::report::{Histogram, RegionScores, Score};
 use crate::encoding::statistics::{
-    Blocks, Bootstrap, Interval, false_discovery, mean_of, pearson_per_voxel_of, permutation_p_values, two_v_two_of,
+    Blocks, Bootstrap, false_discovery, mean_of, pearson_per_voxel_of, permutation_p_values, two_v_two_of,
 };
 use crate::encoding::two_v_two::two_v_two;
 use crate::linalg::Real;
@@ -54,23 +55,6 @@ impl Quality {
     }
 }
 
-/// One metric of one region.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// The region.
-    pub region: String,
-    /// Which metric.
-    pub metric: &'static str,
-    /// Of the predictions.
-    pub value: f64,
-    /// Its bootstrap interval, where one is drawn.
-    pub interval: Option<Interval>,
-    /// Of the mean pattern of the teaching rows.
-    pub baseline: f64,
-    /// Voxels of the region that were scored.
-    pub voxels: usize,
-}
-
 /// One voxel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VoxelScore {
@@ -104,8 +88,8 @@ pub struct Certainty<'a> {
 
 /// Everything that is reported.
 pub struct Results {
-    /// By region and metric; the whole first.
-    pub regions: Vec<Row>,
+    /// All regions together, then each.
+    pub regions: Vec<RegionScores>,
     /// By voxel.
     pub voxels: Vec<VoxelScore>,
 }
@@ -140,6 +124,7 @@ impl Results {
                 names.push(&voxel.region);
             }
         }
+        let mut spans = Vec::new();
         let mut regions = Vec::new();
         for name in names {
             let within = |v: &usize| good(*v) && (name == "all" || voxels.get(*v).is_some_and(|x| x.region == name));
@@ -148,7 +133,8 @@ impl Results {
                 continue;
             }
             let [y, p, b] = [&y, &predicted, &pattern].map(|a| a.select(Axis(1), &columns));
-            regions.extend(metrics(name, y.view(), p.view(), b.view(), &blocks, &bootstrap)?);
+            regions.push(region_scores(name, y.view(), p.view(), b.view(), &blocks, &bootstrap)?);
+            spans.push(columns);
         }
         let (r, r2, error) = (
             pearson_per_voxel(y.view(), predicted.view())?.values,
@@ -174,43 +160,75 @@ impl Results {
             let significance = significance.as_ref().and_then(|s| s.get(scored.len()).copied());
             scored.push(VoxelScore { r, r2, mae, lambda: *lambda, ceiling, significance, quality: *quality });
         }
+        for (region, columns) in regions.iter_mut().zip(&spans) {
+            let within = || columns.iter().filter_map(|v| scored.get(*v));
+            region.significant = significance_of(within());
+            let ceilings: Vec<f64> = within().filter_map(|v| v.ceiling).collect();
+            region.noise_ceiling = (!ceilings.is_empty()).then(|| ceilings.iter().sum::<f64>() / ceilings.len() as f64);
+        }
         Ok(Self { regions, voxels: scored })
     }
 
     /// The regions as a table for people.
     pub fn rows(&self) -> Vec<Vec<String>> {
-        let row = |row: &Row| {
-            let interval = row.interval.map_or(String::new(), |i| format!("{:.4} to {:.4}", i.low, i.high));
-            let [value, baseline] = [row.value, row.baseline].map(|v| format!("{v:.4}"));
-            vec![row.region.clone(), row.metric.into(), value, interval, baseline]
+        let row = |(region, metric, score): (&str, &str, Score)| {
+            let interval = score.interval.map_or(String::new(), |i| format!("{:.4} to {:.4}", i.low, i.high));
+            let baseline = score.baseline.map_or(String::new(), |b| format!("{b:.4}"));
+            vec![region.into(), metric.into(), format!("{:.4}", score.value), interval, baseline]
         };
-        self.regions.iter().map(row).collect()
+        self.scores().map(|(of, metric, score)| row((&of.region, metric, score))).collect()
+    }
+
+    /// Every region, metric and score, in the order of scores.tsv.
+    pub fn scores(&self) -> impl Iterator<Item = (&RegionScores, &'static str, Score)> {
+        self.regions.iter().flat_map(|of| {
+            [
+                (of, "pearson_per_voxel", of.pearson_per_voxel),
+                (of, "pearson_per_sample", of.pearson_per_sample),
+                (of, "r2_per_voxel", of.r2_per_voxel),
+                (of, "mae", of.mae),
+                (of, "2v2", of.two_v_two),
+            ]
+        })
     }
 }
 
-fn metrics(
+/// How many voxels count at a false discovery rate of 5 %, where that was tested.
+fn significance_of<'a>(mut voxels: impl Iterator<Item = &'a VoxelScore>) -> Option<usize> {
+    voxels.try_fold(0, |count, voxel| voxel.significance.map(|(_, q)| count + usize::from(q < 0.05)))
+}
+
+fn region_scores(
     region: &str,
     y: ArrayView2<'_, f32>,
     p: ArrayView2<'_, f32>,
-    baseline: ArrayView2<'_, f32>,
+    pattern: ArrayView2<'_, f32>,
     blocks: &Blocks,
     bootstrap: &Bootstrap,
-) -> anyhow::Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    let mut row = |metric, value, baseline, interval| {
-        rows.push(Row { region: region.into(), metric, value, interval, baseline, voxels: y.ncols() });
-    };
-    let by_voxel = bootstrap.interval(blocks, pearson_per_voxel_of(y, p, blocks)?)?;
-    let [value, mean] = [pearson_per_voxel(y, p)?, pearson_per_voxel(y, baseline)?].map(|s| s.mean());
-    row("pearson_per_voxel", value, mean, Some(by_voxel));
-    let [ours, mean] = [pearson_per_sample(y, p)?, pearson_per_sample(y, baseline)?];
-    let by_sample = bootstrap.interval(blocks, mean_of(&ours.values, blocks)?)?;
-    row("pearson_per_sample", ours.mean(), mean.mean(), Some(by_sample));
-    row("r2_per_voxel", r2_per_voxel(y, p)?.mean(), r2_per_voxel(y, baseline)?.mean(), None);
-    let errors = bootstrap.interval(blocks, mean_of(&mae_per_sample(y, p)?.values, blocks)?)?;
-    row("mae", mae(y, p)?, mae(y, baseline)?, Some(errors));
-    let [ours, mean] = [two_v_two(y, p)?, two_v_two(y, baseline)?];
-    let pairs = bootstrap.interval(blocks, two_v_two_of(&ours.per_sample, blocks)?)?;
-    row("2v2", ours.score, mean.score, Some(pairs));
-    Ok(rows)
+) -> anyhow::Result<RegionScores> {
+    let score = |value, interval, baseline| Score { value, interval, baseline: Some(baseline) };
+    let [by_voxel, of_pattern] = [pearson_per_voxel(y, p)?, pearson_per_voxel(y, pattern)?];
+    let drawn = bootstrap.interval(blocks, pearson_per_voxel_of(y, p, blocks)?)?;
+    let pearson_voxel = score(by_voxel.mean(), Some(drawn), of_pattern.mean());
+    let [ours, of_pattern] = [pearson_per_sample(y, p)?, pearson_per_sample(y, pattern)?];
+    let drawn = bootstrap.interval(blocks, mean_of(&ours.values, blocks)?)?;
+    let pearson_sample = score(ours.mean(), Some(drawn), of_pattern.mean());
+    let drawn = bootstrap.interval(blocks, mean_of(&mae_per_sample(y, p)?.values, blocks)?)?;
+    let error = score(mae(y, p)?, Some(drawn), mae(y, pattern)?);
+    let [ours, of_pattern] = [two_v_two(y, p)?, two_v_two(y, pattern)?];
+    let drawn = bootstrap.interval(blocks, two_v_two_of(&ours.per_sample, blocks)?)?;
+    Ok(RegionScores {
+        region: region.into(),
+        voxels: y.ncols(),
+        samples: y.nrows(),
+        undefined: by_voxel.undefined,
+        two_v_two: score(ours.score, Some(drawn), of_pattern.score),
+        pearson_per_voxel: pearson_voxel,
+        pearson_per_sample: pearson_sample,
+        mae: error,
+        r2_per_voxel: score(r2_per_voxel(y, p)?.mean(), None, r2_per_voxel(y, pattern)?.mean()),
+        significant: None,
+        noise_ceiling: None,
+        r_histogram: Histogram::of_correlations(&by_voxel.values),
+    })
 }

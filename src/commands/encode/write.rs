@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use super::scores::{Quality, Results};
 use crate::cli::EvaluateArgs;
 use crate::datasets::{Folder, Voxel};
+use crate::encoding::report::{FeatureSpace, Input, Provenance, RegionScores, Report, Setting};
 
 /// What a folder of results holds.
-pub const FILES: [&str; 4] = ["predictions.npy", "scores.tsv", "voxels.tsv", "summary.json"];
+pub const FILES: [&str; 5] = ["predictions.npy", "scores.tsv", "voxels.tsv", "summary.json", "report.html"];
 
 /// Everything that made the numbers, and the numbers of the whole.
 pub fn summary<T>(
@@ -26,10 +27,14 @@ pub fn summary<T>(
 ) -> Value {
     let count = |quality| results.voxels.iter().filter(|v| v.quality == quality).count();
     let whole: serde_json::Map<String, Value> = results
-        .regions
-        .iter()
-        .filter(|row| row.region == "all")
-        .map(|row| (row.metric.to_owned(), json!({ "value": row.value, "mean_pattern": row.baseline, "ci": row.interval.map(|i| [i.low, i.high]) })))
+        .scores()
+        .filter(|(of, ..)| of.region == "all")
+        .map(|(_, metric, s)| {
+            (
+                metric.to_owned(),
+                json!({ "value": s.value, "mean_pattern": s.baseline, "ci": s.interval.map(|i| [i.low, i.high]) }),
+            )
+        })
         .collect();
     let files: serde_json::Map<String, Value> =
         data.files.iter().map(|(name, hash)| (name.clone(), hash.clone().into())).collect();
@@ -44,6 +49,63 @@ pub fn summary<T>(
     })
 }
 
+/// The page for people.
+pub fn report<T>(
+    args: &EvaluateArgs,
+    data: &Folder<T>,
+    columns: usize,
+    folds: usize,
+    purged: usize,
+    results: &Results,
+) -> Report {
+    let name = data.spaces.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" + ");
+    let mut notes = Vec::new();
+    let left_out = results.voxels.iter().filter(|v| v.quality == Quality::NotFinite).count();
+    if left_out > 0 {
+        notes.push(format!("{left_out} voxels hold values that are not finite, and are left out."));
+    }
+    if purged > 0 {
+        notes.push(format!("{purged} times a sample was kept from teaching because its stimulus was to be predicted."));
+    }
+    let over = if data.runs.is_empty() { "stretches of ten samples" } else { "runs" };
+    let setting = |name: &str, value: String| Setting { name: name.into(), value };
+    let settings = vec![
+        setting("λ", args.lambda.clone()),
+        setting("grid", format!("{:?}", args.grid)),
+        setting("folds", format!("{} ({folds} parts)", args.folds)),
+        setting("delays", format!("{:?}", args.delays)),
+        setting("centred", (!args.no_centre).to_string()),
+        setting("permutations", args.permutations.to_string()),
+    ];
+    let (overall, regions) = match results.regions.split_first() {
+        Some((overall, regions)) => (vec![overall.clone()], regions.to_vec()),
+        None => (Vec::new(), Vec::new()),
+    };
+    let space = |overall: RegionScores| FeatureSpace {
+        name: name.clone(),
+        features: columns,
+        overall,
+        regions: regions.clone(),
+    };
+    Report {
+        title: format!("{name} → {} voxels", data.responses.ncols()),
+        provenance: Provenance {
+            command: format!("neurod encode evaluate --lambda {} --folds {}", args.lambda, args.folds),
+            version: env!("CARGO_PKG_VERSION").into(),
+            seed: args.seed,
+            inputs: data
+                .files
+                .iter()
+                .map(|(name, sha256)| Input { name: name.clone(), sha256: sha256.clone() })
+                .collect(),
+            settings,
+        },
+        intervals: format!("95 % bootstrap over {over}, 1000 draws"),
+        notes,
+        spaces: overall.into_iter().map(space).collect(),
+    }
+}
+
 /// Writes all files into `folder`, or none.
 ///
 /// # Errors
@@ -54,20 +116,20 @@ pub fn all<T: WritableElement>(
     results: &Results,
     voxels: &[Voxel],
     summary: &Value,
+    report: &Report,
 ) -> anyhow::Result<()> {
     let failed = || format!("--out {}", folder.display());
     fs::create_dir_all(folder).with_context(failed)?;
     let partial = |name: &str| folder.join(format!(".{name}.partial"));
-    let [predictions, scores, by_voxel, json] = FILES;
+    let [predictions, scores, by_voxel, json, page] = FILES;
+    fs::write(partial(page), report.html()).with_context(failed)?;
     write_npy(partial(predictions), predicted).with_context(failed)?;
     let mut text = String::from("region\tmetric\tvalue\tci_low\tci_high\tmean_pattern\tvoxels\n");
-    for row in &results.regions {
-        let [low, high] = match row.interval {
-            Some(interval) => [interval.low, interval.high].map(|v| v.to_string()),
-            None => ["n/a", "n/a"].map(String::from),
-        };
-        let (region, metric, value, baseline) = (&row.region, row.metric, row.value, row.baseline);
-        text += &format!("{region}\t{metric}\t{value}\t{low}\t{high}\t{baseline}\t{}\n", row.voxels);
+    for (of, metric, score) in results.scores() {
+        let known = |value: Option<f64>| value.map_or_else(|| "n/a".into(), |v| v.to_string());
+        let [low, high] = [score.interval.map(|i| i.low), score.interval.map(|i| i.high)].map(known);
+        let (region, value, baseline) = (&of.region, score.value, known(score.baseline));
+        text += &format!("{region}\t{metric}\t{value}\t{low}\t{high}\t{baseline}\t{}\n", of.voxels);
     }
     fs::write(partial(scores), text).with_context(failed)?;
     let mut text = String::from("voxel\tregion\tr\tr2\tmae\tlambda\tquality\tceiling\tp\tq\n");

@@ -1,0 +1,150 @@
+//! The report of an encoding run: well-formed, self-contained, everything in it, figures drawn where they belong.
+//!
+//! `NEUROD_KEEP_REPORT=<file>` keeps the page, to look at.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::process::Command;
+
+use neurod::encoding::report::{FeatureSpace, Histogram, Input, Provenance, RegionScores, Report, Score, Setting};
+use neurod::encoding::statistics::Interval;
+
+const REGIONS: [&str; 12] = [
+    "LHPPA",
+    "RHPPA",
+    "LHLOC",
+    "RHLOC",
+    "LHEarlyVis",
+    "RHEarlyVis",
+    "LHOPA",
+    "RHOPA",
+    "LHRSC",
+    "RHRSC",
+    "Task-positive network & <b>other</b> \"far\" too long names",
+    "Größe 'µ'",
+];
+
+/// Made-up scores, of all sizes.
+fn region(name: &str, k: usize) -> RegionScores {
+    let wave = |phase: f64| ((k as f64 + 1.0) * phase).sin();
+    let score = |value: f64, baseline: f64| Score {
+        value,
+        interval: Some(Interval { low: value - 0.02 - 0.01 * wave(3.0).abs(), high: value + 0.03 }),
+        baseline: Some(baseline),
+    };
+    let r: Vec<f64> =
+        (0..500).map(|i| 0.15 + 0.2 * (i as f64 * 0.37 + k as f64).sin() * (i as f64 * 0.11).cos()).collect();
+    RegionScores {
+        region: name.into(),
+        voxels: 100 + 17 * k,
+        samples: 5254,
+        undefined: k % 3,
+        two_v_two: score(0.7 + 0.2 * wave(1.3), 0.41),
+        pearson_per_voxel: score(0.12 + 0.15 * wave(0.7), -0.03),
+        pearson_per_sample: score(0.55 + 0.1 * wave(2.1), 0.5),
+        mae: score(0.8 + 0.3 * wave(1.1), 0.95),
+        r2_per_voxel: score(0.03 + 0.05 * wave(0.7), -0.001),
+        significant: (k != 4).then_some(k * 7),
+        noise_ceiling: (k != 5).then_some(0.3),
+        r_histogram: Histogram::of_correlations(&r),
+    }
+}
+
+fn report(layers: usize) -> Report {
+    let space = |layer: usize| FeatureSpace {
+        name: if layers == 1 { "CLIP <ViT-B/32>".into() } else { format!("VisualBERT layer {}", layer + 1) },
+        features: 768,
+        overall: region("all regions", 20 + layer),
+        regions: REGIONS.iter().enumerate().map(|(k, name)| region(name, k + layer)).collect(),
+    };
+    Report {
+        title: "BOLD5000 CSI1 from CLIP & co <script>alert(1)</script>".into(),
+        provenance: Provenance {
+            command: "neurod encode --features 'a b.npy' > out".into(),
+            version: "0.1.0".into(),
+            seed: 7,
+            inputs: vec![Input { name: "LHPPA.npy".into(), sha256: "9f86d081".repeat(8) }],
+            settings: vec![Setting { name: "folds".into(), value: "10, contiguous".into() }],
+        },
+        intervals: "95 % bootstrap over blocks of 10 samples, 1000 draws".into(),
+        notes: vec!["338 samples repeat an image that may stand in another fold.".into()],
+        spaces: (0..layers).map(space).collect(),
+    }
+}
+
+/// Text with its references resolved.
+fn plain(html: &str) -> String {
+    html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&")
+}
+
+#[test]
+fn it_holds_everything_and_loads_and_runs_nothing() {
+    for layers in [1, 12] {
+        let report = report(layers);
+        let html = report.html();
+        assert_eq!(html, report.html());
+        for forbidden in ["http", "<script", "<link", "<img", "url(", "@import", "<b>other", "NaN", "inf", "-0.000"] {
+            assert!(!html.contains(forbidden), "{forbidden}");
+        }
+        let text = plain(&html);
+        for space in &report.spaces {
+            assert!(text.contains(&space.name));
+            for region in &space.regions {
+                assert!(text.contains(&format!("<td class=\"name\">{}</td>", region.region)), "{}", region.region);
+                assert!(text.contains(&format!("<td>{:.3}</td>", region.two_v_two.value)));
+            }
+        }
+        let facts = [&report.title, &report.provenance.command, &report.provenance.inputs[0].sha256, &report.notes[0]];
+        assert!(facts.into_iter().all(|fact| text.contains(fact.as_str())));
+        assert_eq!(html.matches("<polyline").count(), if layers > 1 { 3 } else { 0 });
+        assert_eq!(html.matches("<details").count(), if layers > 1 { layers } else { 0 });
+    }
+}
+
+#[test]
+fn nothing_and_values_that_are_not_finite_are_shown_as_such() {
+    let mut report = report(2);
+    report.spaces[0].regions.clear();
+    let empty = Score { value: f64::NAN, interval: None, baseline: None };
+    let wild =
+        Score { value: f64::INFINITY, interval: Some(Interval { low: f64::NAN, high: 1e300 }), baseline: Some(1e-9) };
+    report.spaces[1].regions.truncate(2);
+    report.spaces[1].regions[0].two_v_two = empty;
+    report.spaces[1].regions[1].mae = wild;
+    report.spaces[1].overall.r_histogram = Histogram::of_correlations(&[f64::NAN]);
+    let html = report.html();
+    assert!(!html.contains("NaN") && !html.contains(">inf") && !html.contains("\"inf") && html.contains("<td>–</td>"));
+    report.spaces.clear();
+    assert!(report.html().ends_with("</html>\n"));
+}
+
+#[test]
+fn the_struct_is_its_summary() {
+    let summary = serde_json::to_value(report(1)).unwrap();
+    assert_eq!(summary["spaces"][0]["regions"][0]["region"], "LHPPA");
+    assert!(summary["spaces"][0]["overall"]["two_v_two"]["interval"]["low"].is_f64());
+    assert_eq!(summary["spaces"][0]["overall"]["r_histogram"]["counts"].as_array().unwrap().len(), 80);
+}
+
+#[test]
+fn correlations_are_counted_in_their_bins() {
+    let counts = Histogram::of_correlations(&[-1.0, 1.0, 0.0, 0.0249, 0.0251, 1.1, f64::NAN]).counts;
+    assert_eq!((counts[0], counts[79], counts[40], counts[41], counts.iter().sum::<u64>()), (1, 1, 2, 1, 5));
+}
+
+#[test]
+fn a_parser_finds_its_tags_balanced_and_its_figures_in_place() {
+    let Some(python) = common::python(&["html.parser"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for layers in [1, 4, 12, 30] {
+        let page = folder.path().join(format!("{layers}.html"));
+        std::fs::write(&page, report(layers).html()).unwrap();
+        let checked = Command::new(&python).arg("tests/python/check_report.py").arg(&page).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        if let Ok(kept) = std::env::var("NEUROD_KEEP_REPORT") {
+            std::fs::copy(&page, format!("{kept}{layers}.html")).unwrap();
+        }
+    }
+}
