@@ -118,12 +118,14 @@ impl LslSource {
             self.offset.forget();
             self.host.clone_from(&inlet.stream.host);
         }
+        // Measured on the link before this one, if there was one.
+        let carried = self.offset.at(now).is_some();
         self.link = Some(Link {
             inlet: inlet.inner,
             uid: inlet.stream.uid,
             offset_asked: f64::NEG_INFINITY,
             hold_until: now + OFFSET_WAIT,
-            unproven: true,
+            unproven: carried,
         });
         self.held = None;
         self.timeline.restart();
