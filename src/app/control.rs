@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::acquisition::SourceStats;
 use crate::frame::Event;
-use crate::runtime::lane_infer::{InferInbox, InferMessage};
+use crate::runtime::lane_events::EventDoor;
 use crate::runtime::lane_learn::{Inbox, LearnCommand};
 use crate::runtime::lanes::Status;
 use crate::runtime::session::Session;
@@ -17,23 +17,12 @@ use crate::service::{Command, Control, Health};
 pub struct Controls {
     session: Session,
     learn: Arc<Inbox>,
-    events: BTreeMap<String, Door>,
-}
-
-/// Where the events of one event source go.
-#[derive(Clone)]
-pub struct Door {
-    /// The encoders that listen.
-    pub encoders: Vec<Arc<InferInbox>>,
-    /// An event of this label begins a new run.
-    pub run_marker: Option<String>,
-    /// What it counts.
-    pub stats: Arc<SourceStats>,
+    events: BTreeMap<String, Arc<EventDoor>>,
 }
 
 impl Controls {
     /// Controls of these lanes; `events` are the event sources by name.
-    pub fn new(session: Session, learn: Arc<Inbox>, events: BTreeMap<String, Door>) -> Self {
+    pub fn new(session: Session, learn: Arc<Inbox>, events: BTreeMap<String, Arc<EventDoor>>) -> Self {
         Self { session, learn, events }
     }
 
@@ -56,15 +45,8 @@ impl Controls {
         }
         .ok_or_else(|| format!("which event source? set \"events\" to one of: {}", names()))?;
         let now = event.onset;
-        if door.run_marker.as_ref() == Some(&event.label) {
-            let run = self.session.begin_run(now);
-            tracing::info!(run, marker = event.label, "a new run begins");
-        }
-        event.run = self.session.run_at(now);
         SourceStats::count(&door.stats.samples);
-        door.stats.set_newest(now);
-        let post = |inbox: &&Arc<InferInbox>| !inbox.post(InferMessage::Event(event.clone(), now));
-        match door.encoders.iter().filter(post).count() {
+        match door.pass(&mut event, now, &self.session) {
             0 => Ok(json!({ "events": name, "onset": now, "run": event.run, "encoders": door.encoders.len() })),
             _ => Err("an encoder fell behind; its oldest event is lost".into()),
         }

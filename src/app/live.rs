@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::AppError;
-use super::control::{Controls, Door, LaneHealth};
+use super::control::{Controls, LaneHealth};
 use super::settings::{EventsInput, InputConfig, Settings};
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
@@ -19,7 +19,7 @@ use crate::publish::{FramePort, LslLanes, NoOutlets, OpenOutlets};
 use crate::ring::{LinkReceiver, SwapGiver, Wake, link, swap};
 use crate::runtime::decoder::{InstantDecoder, Row, Weights};
 use crate::runtime::features::Features;
-use crate::runtime::lane_events::{EventLane, OpenEvents};
+use crate::runtime::lane_events::{EventDoor, EventLane, OpenEvents};
 use crate::runtime::lane_infer::{InferInbox, InferLane, InferMessage, Listening};
 use crate::runtime::lane_learn::{CheckpointPlan, Inbox, LearnLane, LearnMessage};
 use crate::runtime::lane_publish::PublishLane;
@@ -171,7 +171,7 @@ struct Building<'a> {
     infer: Vec<Arc<InferInbox>>,
     recordings: Recordings,
     metrics: Arc<Metrics>,
-    events: BTreeMap<String, Door>,
+    events: BTreeMap<String, Arc<EventDoor>>,
 }
 
 struct Publishing {
@@ -339,13 +339,12 @@ impl Building<'_> {
             let stats: Arc<SourceStats> = Arc::default();
             let clock = Arc::clone(self.lanes.context().session.clock());
             let metrics = self.metrics.source(name, Arc::clone(&stats), &clock);
-            let run_marker = config.run_marker.clone();
-            let door = Door { encoders: encoders.clone(), run_marker: run_marker.clone(), stats: Arc::clone(&stats) };
-            self.events.insert(name.clone(), door);
+            let door = Arc::new(EventDoor { encoders, run_marker: config.run_marker.clone(), stats, metrics });
+            self.events.insert(name.clone(), Arc::clone(&door));
             let open: OpenEvents = match &config.input {
                 // These come through the controls.
                 EventsInput::Api(_) => {
-                    stats.up.store(true, Ordering::Relaxed);
+                    door.stats.up.store(true, Ordering::Relaxed);
                     continue;
                 }
                 EventsInput::Lsl(config) => {
@@ -366,7 +365,7 @@ impl Building<'_> {
                 }
             };
             let counts_itself = matches!(config.input, EventsInput::Lsl(_));
-            let lane = EventLane { name: name.clone(), open, stats, counts_itself, encoders, run_marker, metrics };
+            let lane = EventLane { name: name.clone(), open, counts_itself, door };
             self.lanes.context().status.expect(&format!("events.{name}"));
             self.spawn(Role::Events, name, Wake::new(), move |context| lane.run(context))?;
         }

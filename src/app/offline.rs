@@ -27,8 +27,6 @@ pub struct Offline {
     pub samples: u64,
     /// The names behind the values of every kind of frame.
     pub regions: Vec<Arc<Regions>>,
-    /// The session's id: a hash of inputs and configuration.
-    pub session: Arc<str>,
 }
 
 impl Settings {
@@ -128,9 +126,8 @@ impl Settings {
         }
         regions.sort_by(|a, b| a.regions_id.cmp(&b.regions_id));
         regions.dedup_by(|a, b| a.regions_id == b.regions_id);
-        let id = Arc::clone(session.id());
         let replay = Replay { plan, session, clock, sources, events, encoders, predictors };
-        Ok(Offline { replay, samples, regions, session: id })
+        Ok(Offline { replay, samples, regions })
     }
 
     fn encoder_steps(

@@ -58,14 +58,15 @@ fn through_predictors(args: &ReplayArgs) -> anyhow::Result<()> {
     let elapsed = MonotonicClock.now() - began;
     let skill: BTreeMap<&str, Skill> =
         offline.replay.predictors.iter().map(|p| (&**p.name(), Skill::of(p.learner()))).collect();
+    let session = offline.replay.session.id();
     // Standard output may be full of frames.
     let mut said = io::stderr();
     if args.json {
-        let summary = json!({ "session": &*offline.session, "frames": frames, "elapsed_s": elapsed, "skill": skill });
+        let summary = json!({ "session": &**session, "frames": frames, "elapsed_s": elapsed, "skill": skill });
         writeln!(said, "{summary}")?;
         return Ok(());
     }
-    writeln!(said, "{frames} frames in {elapsed:.1} s, session {}", offline.session)?;
+    writeln!(said, "{frames} frames in {elapsed:.1} s, session {session}")?;
     for (name, Skill { r_mean, r_max, mae, .. }) in skill {
         writeln!(said, "  {name}: mean R {r_mean:.4}, max {r_max:.3}, MAE {mae:.3}")?;
     }

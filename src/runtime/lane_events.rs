@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::lane_infer::{InferInbox, InferMessage};
 use super::lanes::LaneContext;
 use super::metrics::SourceMetrics;
+use super::session::Session;
 use crate::acquisition::{EventSource, Pull, SourceError, SourceStats};
-use crate::frame::Event;
+use crate::frame::{Event, Instant};
 
 /// How long a pull may wait: what bounds a lane's reaction to shutdown.
 const PULL: Duration = Duration::from_millis(100);
@@ -16,57 +17,59 @@ const PULL: Duration = Duration::from_millis(100);
 /// Opens the event source; called on its lane, and again after a failure.
 pub type OpenEvents = Box<dyn Fn(Arc<SourceStats>) -> Result<Box<dyn EventSource>, SourceError> + Send>;
 
+/// Where the events of one event source go, whoever brings them: its lane, or a command.
+pub struct EventDoor {
+    /// The encoders that listen.
+    pub encoders: Vec<Arc<InferInbox>>,
+    /// An event of this label begins a new run.
+    pub run_marker: Option<String>,
+    /// What the source counts.
+    pub stats: Arc<SourceStats>,
+    /// What is lost on the way.
+    pub metrics: SourceMetrics,
+}
+
+impl EventDoor {
+    /// Puts `event` into its run and hands it to every encoder; how many of them fell behind and lost their oldest.
+    pub fn pass(&self, event: &mut Event, arrived_at: Instant, session: &Session) -> usize {
+        session.place(event, self.run_marker.as_deref());
+        self.stats.set_newest(event.onset);
+        let lost = |inbox: &&Arc<InferInbox>| !inbox.post(InferMessage::Event(event.clone(), arrived_at));
+        self.encoders.iter().filter(lost).inspect(|_| self.metrics.dropped()).count()
+    }
+}
+
 /// What the lane of one event source is made of.
 pub struct EventLane {
     /// The event source's name.
     pub name: String,
     /// Opens it.
     pub open: OpenEvents,
-    /// What it counts.
-    pub stats: Arc<SourceStats>,
     /// Whether it counts its events itself, as LSL inlets do.
     pub counts_itself: bool,
-    /// The encoders that listen.
-    pub encoders: Vec<Arc<InferInbox>>,
-    /// An event of this label begins a new run.
-    pub run_marker: Option<String>,
-    /// What is counted.
-    pub metrics: SourceMetrics,
+    /// Where its events go.
+    pub door: Arc<EventDoor>,
 }
 
 impl EventLane {
     /// Runs until the context says stop, or the recording ends.
     pub fn run(self, context: &LaneContext) {
         let part = format!("events.{}", self.name);
-        let mut events: Vec<Event> = Vec::new();
-        let mut backoff = 0.25;
-        while !context.stopping() {
-            context.beat();
-            match (self.open)(Arc::clone(&self.stats)) {
-                Ok(mut source) => {
-                    context.status.ready(&part);
-                    self.listen(source.as_mut(), &part, &mut events, context);
-                    self.stats.up.store(false, Ordering::Relaxed);
-                    context.status.ended(&part);
-                    return;
-                }
-                Err(error) => {
-                    context.status.waiting(&part, error.to_string());
-                    tracing::warn!(events = self.name, %error, retry_s = backoff, "could not be opened");
-                    context.sleep(backoff);
-                    backoff = f64::min(backoff * 2.0, 5.0);
-                }
-            }
-        }
+        let stats = &self.door.stats;
+        let Some(mut source) = context.retry(&part, || (self.open)(Arc::clone(stats))) else { return };
+        context.status.ready(&part);
+        self.listen(source.as_mut(), &part, context);
+        stats.up.store(false, Ordering::Relaxed);
+        context.status.ended(&part);
     }
 
-    fn listen(&self, source: &mut dyn EventSource, part: &str, events: &mut Vec<Event>, context: &LaneContext) {
-        let mut silent = false;
+    fn listen(&self, source: &mut dyn EventSource, part: &str, context: &LaneContext) {
+        let (mut events, mut silent) = (Vec::new(), false);
         while !context.stopping() {
             context.beat();
             events.clear();
-            match source.pull(events, PULL) {
-                Ok(Pull::Data) => self.deliver(events, context),
+            match source.pull(&mut events, PULL) {
+                Ok(Pull::Data) => self.deliver(&mut events, context),
                 Ok(Pull::Idle) => {}
                 Ok(Pull::Lost { seconds }) => {
                     silent = true;
@@ -84,7 +87,7 @@ impl EventLane {
                 }
             }
             // Markers are rare: that the stream is back shows before the next one.
-            if silent && (self.stats.up.load(Ordering::Relaxed) || !events.is_empty()) {
+            if silent && (self.door.stats.up.load(Ordering::Relaxed) || !events.is_empty()) {
                 silent = false;
                 context.status.ready(part);
             }
@@ -93,21 +96,12 @@ impl EventLane {
 
     fn deliver(&self, events: &mut [Event], context: &LaneContext) {
         let now = context.session.clock().now();
-        for event in events.iter_mut() {
+        for event in events {
             if !self.counts_itself {
-                SourceStats::count(&self.stats.samples);
+                SourceStats::count(&self.door.stats.samples);
             }
-            if self.run_marker.as_ref() == Some(&event.label) {
-                let run = context.session.begin_run(event.onset);
-                tracing::info!(run, marker = event.label, "a new run begins");
-            }
-            event.run += context.session.run_at(event.onset);
-            self.stats.set_newest(event.onset);
-            for encoder in &self.encoders {
-                if !encoder.post(InferMessage::Event(event.clone(), now)) {
-                    self.metrics.dropped();
-                    tracing::error!(events = self.name, "an encoder fell behind; its oldest event is lost");
-                }
+            for _ in 0..self.door.pass(event, now, &context.session) {
+                tracing::error!(events = self.name, "an encoder fell behind; its oldest event is lost");
             }
         }
     }

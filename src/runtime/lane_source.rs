@@ -20,8 +20,6 @@ pub type MakeStages = Box<dyn Fn() -> Result<Vec<Box<dyn Stage>>, PrepareError> 
 
 /// How long a pull may wait: what bounds a lane's reaction to new weights and to shutdown.
 const PULL: Duration = Duration::from_millis(100);
-/// The longest wait between two tries to open a source.
-const LONGEST_BACKOFF: f64 = 5.0;
 /// Blocks a consumer may fall behind before the oldest is dropped.
 const LINK_BLOCKS: usize = 256;
 
@@ -109,31 +107,16 @@ impl SourceLane {
         }
     }
 
-    /// Tries until it opens, with growing waits; `None` when told to stop, or when the chain cannot work on it.
+    /// Waits until it opens; `None` when told to stop, or when the chain cannot work on it.
     fn open(&self, context: &LaneContext) -> Option<(Box<dyn Source>, Chain)> {
-        let mut backoff = 0.25;
-        while !context.stopping() {
-            context.beat();
-            match (self.open)(Arc::clone(&self.stats)) {
-                Ok(source) => {
-                    let chain = (self.stages)().and_then(|stages| Chain::prepare(stages, source.spec()));
-                    match chain {
-                        Ok(chain) => return Some((source, chain)),
-                        Err(error) => {
-                            context.fail(Fault::Config, format!("source \"{}\": {error}", self.name));
-                            return None;
-                        }
-                    }
-                }
-                Err(error) => {
-                    context.status.waiting(&self.part(), error.to_string());
-                    tracing::warn!(source = self.name, %error, retry_s = backoff, "could not be opened");
-                    context.sleep(backoff);
-                    backoff = f64::min(backoff * 2.0, LONGEST_BACKOFF);
-                }
+        let source = context.retry(&self.part(), || (self.open)(Arc::clone(&self.stats)))?;
+        match (self.stages)().and_then(|stages| Chain::prepare(stages, source.spec())) {
+            Ok(chain) => Some((source, chain)),
+            Err(error) => {
+                context.fail(Fault::Config, format!("source \"{}\": {error}", self.name));
+                None
             }
         }
-        None
     }
 
     fn pump(

@@ -12,6 +12,10 @@ use crate::frame::{Clock, MonotonicClock};
 use crate::publish::{FramePort, OpenOutlets};
 use crate::ring::Wake;
 
+/// The first and the longest wait between two tries to open a source, in seconds.
+const SHORTEST_WAIT: f64 = 0.25;
+const LONGEST_WAIT: f64 = 5.0;
+
 /// What every lane has in hand.
 #[derive(Clone)]
 pub struct LaneContext {
@@ -55,6 +59,24 @@ impl LaneContext {
         let mut failure = self.status.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.get_or_insert(Failure { fault, problem });
         self.status.stopping.store(true, Ordering::Release);
+    }
+
+    /// Tries until it works, with growing waits; `part` waits for it meanwhile. `None` when lanes should end.
+    pub fn retry<T, E: std::fmt::Display>(&self, part: &str, attempt: impl Fn() -> Result<T, E>) -> Option<T> {
+        let mut wait = SHORTEST_WAIT;
+        while !self.stopping() {
+            self.beat();
+            match attempt() {
+                Ok(done) => return Some(done),
+                Err(error) => {
+                    self.status.waiting(part, error.to_string());
+                    tracing::warn!(part, %error, retry_s = wait, "could not be opened");
+                    self.sleep(wait);
+                    wait = f64::min(wait * 2.0, LONGEST_WAIT);
+                }
+            }
+        }
+        None
     }
 
     /// This lane is alive.

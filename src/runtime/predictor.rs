@@ -109,6 +109,8 @@ pub struct Predictor {
     volume_time: VolumeTime,
     inputs: Vec<Input>,
     lags: Lags,
+    /// How long features are kept, in seconds: as far back as a row looks, for a volume that comes late.
+    memory: f64,
     learner: Learner,
     model: ModelStamp,
     run: Option<u32>,
@@ -151,10 +153,10 @@ impl Predictor {
         }
         let events = inputs.iter().all(|input| input.hop.is_none());
         let model = ModelStamp { id: stamp_id(name, &inputs), sha256: stamp_hash(config, &inputs), updates: 0 };
-        let horizon = lags.horizon(period) + VOLUME_DELAY.max(period);
+        let memory = lags.horizon(period) + VOLUME_DELAY.max(period);
         let inputs = inputs.into_iter().map(|spec| Input {
             timeline: match spec.hop {
-                Some(_) => FeatureTimeline::samples(spec.dims, horizon),
+                Some(_) => FeatureTimeline::samples(spec.dims, memory),
                 None => FeatureTimeline::events(spec.dims),
             },
             flagged: VecDeque::new(),
@@ -170,6 +172,7 @@ impl Predictor {
             volume_time: config.volume_time,
             inputs: inputs.collect(),
             lags,
+            memory,
             learner,
             model,
             run: None,
@@ -205,7 +208,7 @@ impl Predictor {
     /// of its source.
     pub fn hold(&mut self, input: usize, features: &Features) {
         self.enter_run(features.run, features.start);
-        let horizon = self.lags.horizon(self.period) + VOLUME_DELAY.max(self.period);
+        let memory = self.memory;
         if self.tick.is_none() && self.ticks() {
             self.tick = Some(features.start);
         }
@@ -216,7 +219,7 @@ impl Predictor {
         }
         input.timeline.push(features.start.seconds(), features.end.seconds(), &features.values);
         input.newest = features.end.seconds();
-        input.flagged.retain(|(_, end, _)| features.end - *end < horizon);
+        input.flagged.retain(|(_, end, _)| features.end - *end < memory);
         match input.flagged.back_mut() {
             Some((_, end, quality)) if *quality == features.quality && features.start <= *end => *end = features.end,
             _ if features.quality == Quality::GOOD => {}
@@ -266,8 +269,7 @@ impl Predictor {
         };
         self.model.updates = self.learner.updates();
         self.used_until = self.used_until.max(self.lags.looks_until(at.seconds(), self.period));
-        let oldest = at - (self.lags.horizon(self.period) + VOLUME_DELAY.max(self.period));
-        self.inputs.iter_mut().for_each(|input| input.timeline.forget(oldest.seconds()));
+        self.forget(at);
         self.ahead = None;
         if self.kind == FrameKind::Encoded && self.shortest_lag() >= self.period - 1e-9 {
             let next = at + self.period;
@@ -285,8 +287,7 @@ impl Predictor {
             let quality = self.predict(at);
             self.went_in(at, now);
             emit(self.publish(self.kind, at, quality));
-            let oldest = at - (self.lags.horizon(self.period) + self.period);
-            self.inputs.iter_mut().for_each(|input| input.timeline.forget(oldest.seconds()));
+            self.forget(at);
             self.tick = Some(at + self.period);
         }
     }
@@ -401,6 +402,12 @@ impl Predictor {
             input.timeline.new_run(at.seconds());
             input.flagged.clear();
         }
+    }
+
+    /// Features that no volume from `at` on looks at are let go.
+    fn forget(&mut self, at: Instant) {
+        let oldest = at - self.memory;
+        self.inputs.iter_mut().for_each(|input| input.timeline.forget(oldest.seconds()));
     }
 
     fn shortest_lag(&self) -> f64 {

@@ -129,10 +129,7 @@ impl Replay {
         let EventStep { source, run_marker } = &mut self.events[index];
         source.pull(&mut events, Duration::ZERO)?;
         for event in &mut events {
-            if run_marker.as_ref() == Some(&event.label) {
-                self.session.begin_run(event.onset);
-            }
-            event.run += self.session.run_at(event.onset);
+            self.session.place(event, run_marker.as_deref());
             for encoder in self.plan.encoders_of(EncoderFeed::Events(index)) {
                 if let Some(features) = self.encoders[encoder].event(event, at) {
                     deliver(&self.plan, &mut self.predictors, Feed::Encoder(encoder), features, emit);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::frame::{Block, Clock, ClockStamp, FrameKind, Instant, ModelStamp, Quality, RegionFrame, Regions};
+use crate::frame::{Block, Clock, ClockStamp, Event, FrameKind, Instant, ModelStamp, Quality, RegionFrame, Regions};
 
 /// The session that frames belong to. Cheap to clone; every lane has one.
 #[derive(Clone)]
@@ -59,6 +59,15 @@ impl Session {
         self.runs.since[run as usize % REMEMBERED].store(at.seconds().to_bits(), Ordering::Relaxed);
         self.runs.begun.store(run, Ordering::Release);
         run
+    }
+
+    /// Puts `event` into its run, on top of the run that its source counts; one labelled `run_marker` begins it.
+    pub fn place(&self, event: &mut Event, run_marker: Option<&str>) {
+        if run_marker == Some(event.label.as_str()) {
+            let run = self.begin_run(event.onset);
+            tracing::info!(run, marker = event.label, "a new run begins");
+        }
+        event.run += self.run_at(event.onset);
     }
 
     /// A frame of this session, published now.
