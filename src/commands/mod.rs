@@ -18,7 +18,7 @@ use anyhow::Error;
 
 use crate::acquisition::SourceError;
 use crate::app::AppError;
-use crate::cli::{Cli, Command, EncodeCommand};
+use crate::cli::{Cli, Command};
 use crate::datasets::DatasetError;
 use crate::encoding::EncodingError;
 use crate::exit::Exit;
@@ -39,7 +39,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Replay(args) => replay::run(&args).map(success),
         Command::Streams(args) => streams::run(&args).map(success),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Encode(EncodeCommand::Evaluate(args)) => encode::run(&args).map(success),
+        Command::Encode(command) => encode::run(&command).map(success),
         Command::Bench(args) => bench::run(&args).map(success),
     };
     match done {

@@ -1,6 +1,6 @@
 //! The plain folder: `features.npy` (n × F) or `features/*.npy`, `responses.npy` (n × V), and what is known of rows and
 //! columns in `runs.tsv` (columns `run`, perhaps `stimulus`) and `regions.tsv` (`voxel`, `region`, `hemisphere`,
-//! `network`).
+//! `network`, and `x`, `y`, `z` in mm RAS).
 
 use std::fs::File;
 use std::io::Read;
@@ -15,12 +15,18 @@ use crate::acquisition::file::Tsv;
 use crate::linalg::Real;
 
 /// What is known of one column of the responses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Voxel {
     /// Its name; by default its number.
     pub name: String,
     /// The region it lies in; `all` where nothing is known.
     pub region: String,
+    /// `L` or `R`, or whatever regions.tsv says; empty where nothing is known.
+    pub hemisphere: String,
+    /// The network it belongs to; empty where nothing is known.
+    pub network: String,
+    /// Where it lies, in mm RAS.
+    pub place: Option<[f64; 3]>,
 }
 
 /// A dataset in memory.
@@ -55,18 +61,19 @@ pub fn is_single(folder: &Path) -> Result<bool, DatasetError> {
 }
 
 impl<T: Real + ReadableElement> Folder<T> {
-    /// Reads `folder`.
+    /// Reads `folder`, with these of its feature spaces in this order, or with all of them.
     ///
     /// # Errors
-    /// A file that is missing, no two-dimensional array of numbers, or of another length; a list that is malformed.
-    pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+    /// A file that is missing, no two-dimensional array of numbers, or of another length; a list that is malformed; a
+    /// feature space that is not there.
+    pub fn read(folder: &Path, features: &[String]) -> Result<Self, DatasetError> {
         let mut files = Vec::new();
         let mut note = |path: &Path| -> Result<(), DatasetError> {
             let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
             files.push((name, sha256(path)?));
             Ok(())
         };
-        let spaces = feature_files(folder)?;
+        let spaces = chosen(feature_files(folder)?, features, folder)?;
         let (mut parts, mut sizes) = (Vec::new(), Vec::new());
         let responses_path = folder.join("responses.npy");
         let responses: Array2<T> = matrix(&responses_path)?;
@@ -94,15 +101,11 @@ impl<T: Real + ReadableElement> Folder<T> {
             note(&path)?;
         }
         let path = folder.join("regions.tsv");
-        let mut voxels: Vec<Voxel> =
-            (0..responses.ncols()).map(|v| Voxel { name: v.to_string(), region: "all".into() }).collect();
+        let all = |v: usize| Voxel { name: v.to_string(), region: "all".into(), ..Voxel::default() };
+        let mut voxels: Vec<Voxel> = (0..responses.ncols()).map(all).collect();
         if path.exists() {
             let list = list_of(&path, responses.ncols(), "a row of responses.npy")?;
-            let (names, regions) = (column(&list, "voxel", false)?, column(&list, "region", true)?);
-            for (voxel, region) in voxels.iter_mut().zip(regions) {
-                voxel.region = region;
-            }
-            voxels.iter_mut().zip(names).for_each(|(voxel, name)| voxel.name = name);
+            describe(&list, &mut voxels)?;
             note(&path)?;
         }
         Ok(Self { features, spaces: sizes, responses, runs, stimuli, voxels, files })
@@ -129,6 +132,47 @@ fn feature_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> 
         .collect();
     found.sort();
     if found.is_empty() { Err(missing()) } else { Ok(found) }
+}
+
+/// The feature spaces that were asked for, in that order; all of them where none was.
+fn chosen(
+    found: Vec<(String, PathBuf)>,
+    wanted: &[String],
+    folder: &Path,
+) -> Result<Vec<(String, PathBuf)>, DatasetError> {
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let pick = |name: &String| match found.iter().find(|(known, _)| known == name) {
+        Some(space) => Ok(space.clone()),
+        None => {
+            let names = found.iter().map(|(known, _)| known.as_str()).collect::<Vec<_>>().join(", ");
+            Err(array(folder, format!("has no feature space \"{name}\" (there is: {names})")))
+        }
+    };
+    wanted.iter().map(pick).collect()
+}
+
+/// What regions.tsv says of each column of the responses.
+fn describe(list: &Tsv, voxels: &mut [Voxel]) -> Result<(), DatasetError> {
+    let places = ["x", "y", "z"].map(|axis| list.column(axis));
+    for (row, voxel) in list.rows().zip(voxels.iter_mut()) {
+        let place = places.map(|place| row.get(place?)?.parse::<f64>().ok().filter(|mm| mm.is_finite()));
+        if let [Some(x), Some(y), Some(z)] = place {
+            voxel.place = Some([x, y, z]);
+        }
+    }
+    let regions = column(list, "region", true)?;
+    voxels.iter_mut().zip(regions).for_each(|(voxel, region)| voxel.region = region);
+    let names = column(list, "voxel", false)?;
+    voxels.iter_mut().zip(names).for_each(|(voxel, name)| voxel.name = name);
+    let known = |name| list.column(name);
+    let (hemisphere, network) = (known("hemisphere"), known("network"));
+    for (row, voxel) in list.rows().zip(voxels.iter_mut()) {
+        let cell = |place: Option<usize>| place.and_then(|p| row.get(p)).unwrap_or_default().to_owned();
+        (voxel.hemisphere, voxel.network) = (cell(hemisphere), cell(network));
+    }
+    Ok(())
 }
 
 /// A matrix of whatever numbers the file holds.

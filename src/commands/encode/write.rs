@@ -39,9 +39,9 @@ pub fn summary<T>(
     let files: serde_json::Map<String, Value> =
         data.files.iter().map(|(name, hash)| (name.clone(), hash.clone().into())).collect();
     json!({
-        "version": env!("CARGO_PKG_VERSION"), "lambda": args.lambda, "grid": args.grid, "folds": args.folds,
-        "seed": args.seed, "permutations": args.permutations, "delays": args.delays, "centre": !args.no_centre,
-        "score": format!("{:?}", args.score).to_lowercase(), "samples": data.responses.nrows(),
+        "version": env!("CARGO_PKG_VERSION"), "lambda": args.model.lambda, "grid": args.model.grid, "folds": args.folds.folds,
+        "seed": args.folds.seed, "permutations": args.permutations, "delays": args.model.delays, "centre": !args.model.no_centre,
+        "score": format!("{:?}", args.model.score).to_lowercase(), "samples": data.responses.nrows(),
         "features": columns, "feature_spaces": data.spaces.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "voxels": data.responses.ncols(), "constant_voxels": count(Quality::Constant),
         "voxels_left_out": count(Quality::NotFinite), "parts": folds, "purged_samples": purged,
@@ -70,11 +70,11 @@ pub fn report<T>(
     let over = if data.runs.is_empty() { "stretches of ten samples" } else { "runs" };
     let setting = |name: &str, value: String| Setting { name: name.into(), value };
     let settings = vec![
-        setting("λ", args.lambda.clone()),
-        setting("grid", format!("{:?}", args.grid)),
-        setting("folds", format!("{} ({folds} parts)", args.folds)),
-        setting("delays", format!("{:?}", args.delays)),
-        setting("centred", (!args.no_centre).to_string()),
+        setting("λ", args.model.lambda.clone()),
+        setting("grid", format!("{:?}", args.model.grid)),
+        setting("folds", format!("{} ({folds} parts)", args.folds.folds)),
+        setting("delays", format!("{:?}", args.model.delays)),
+        setting("centred", (!args.model.no_centre).to_string()),
         setting("permutations", args.permutations.to_string()),
     ];
     let (overall, regions) = match results.regions.split_first() {
@@ -90,9 +90,9 @@ pub fn report<T>(
     Report {
         title: format!("{name} → {} voxels", data.responses.ncols()),
         provenance: Provenance {
-            command: format!("neurod encode evaluate --lambda {} --folds {}", args.lambda, args.folds),
+            command: format!("neurod encode evaluate --lambda {} --folds {}", args.model.lambda, args.folds.folds),
             version: env!("CARGO_PKG_VERSION").into(),
-            seed: args.seed,
+            seed: args.folds.seed,
             inputs: data
                 .files
                 .iter()
