@@ -76,3 +76,58 @@ fn live_every_voxel_is_foretold_as_well_as_by_the_reference() {
         assert!((mean - expected).abs() < 1e-4, "{predictor}: mean R {mean}, not {expected}");
     }
 }
+
+fn run(command: &mut Command) -> Vec<u8> {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    done.stdout
+}
+
+/// Features from MiniLM, ridge (λ = 10, delays of one to four volumes), each run predicted from the others: what
+/// scikit-learn's ridge makes of the same design. Beside it, the one-hot baseline.
+#[test]
+fn offline_every_run_is_predicted_from_the_others_as_by_scikit_learn() {
+    let Some(python) = common::python(&["numpy", "scipy", "sklearn"]) else { return };
+    if !there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("haxby");
+    let script = |arguments: &[&std::ffi::OsStr]| {
+        run(Command::new(&python).arg(repository("tests/python/haxby_folder.py")).args(arguments))
+    };
+    script(&["make".as_ref(), fetched("data/haxby").unwrap().as_os_str(), data.as_os_str()]);
+    let neurod = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_neurod"));
+        command.arg("encode").current_dir(repository(""));
+        command
+    };
+    run(neurod().arg("features").arg(&data).arg("--model").arg(fetched("models/minilm").unwrap()));
+    let mut mean = Vec::new();
+    for space in ["minilm", "onehot"] {
+        let out = folder.path().join(space);
+        let summary = run(neurod()
+            .arg("evaluate")
+            .arg(&data)
+            .args(["--features", space, "--delays", "1,2,3,4", "--lambda", "10", "--folds", "runs", "--json", "--out"])
+            .arg(&out));
+        let summary: Value = serde_json::from_slice(&summary).unwrap();
+        let reference: Value =
+            serde_json::from_slice(&script(&["ridge".as_ref(), data.as_os_str(), space.as_ref()])).unwrap();
+        for (metric, expected) in reference["scores"].as_object().unwrap() {
+            let (got, expected) = (summary["scores"][metric]["value"].as_f64().unwrap(), expected.as_f64().unwrap());
+            println!("{space} {metric}: {got:.4}");
+            // Of a million pairs of volumes, single precision may decide two otherwise.
+            let within = if metric == "2v2" { 2e-6 } else { 1e-6 };
+            assert!((got - expected).abs() < within, "{space} {metric}: {got}, scikit-learn {expected}");
+        }
+        println!("{space} voxels above 0.2: {}", reference["above"]);
+        let read = |path: &Path| ndarray_npy::read_npy::<_, ndarray::Array2<f64>>(path).unwrap();
+        let ours = read(&out.join("predictions.npy"));
+        let theirs = read(&data.join(format!("{space}.predictions.npy")));
+        let off = ours.iter().zip(&theirs).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+        assert!(ours.dim() == (1452, 530) && off < 1e-8, "{space}: {off}");
+        mean.push(summary["scores"]["pearson_per_voxel"]["value"].as_f64().unwrap());
+    }
+    assert!(mean[0] > mean[1], "words say more than names alone: {mean:?}");
+}
