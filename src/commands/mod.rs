@@ -24,7 +24,7 @@ use crate::encoding::EncodingError;
 use crate::exit::Exit;
 use crate::native::NativeError;
 use crate::publish::lsl::OutletError;
-use crate::ridge::CheckpointError;
+use crate::ridge::{CheckpointError, ModelError};
 
 /// Does what was asked for; what the process ends with.
 ///
@@ -64,6 +64,8 @@ pub fn exit_of(error: &Error) -> Exit {
         Exit::Io
     } else if error.downcast_ref::<DatasetError>().is_some() || error.downcast_ref::<EncodingError>().is_some() {
         Exit::Data
+    } else if let Some(model) = error.downcast_ref::<ModelError>() {
+        AppError::exit_of_model(model)
     } else if let Some(source) = error.downcast_ref::<SourceError>() {
         AppError::exit_of_source(source)
     } else if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>() {

@@ -137,7 +137,7 @@ pub fn progress(steps: usize, what: &str) -> ProgressBar {
 }
 
 /// One copy of the features a delay, zero where a run has not lasted that long.
-fn delayed<T: Real>(x: ArrayView2<'_, T>, runs: &[String], delays: &[usize]) -> Array2<T> {
+pub fn delayed<T: Real>(x: ArrayView2<'_, T>, runs: &[String], delays: &[usize]) -> Array2<T> {
     if delays.is_empty() {
         return x.to_owned();
     }

@@ -2,6 +2,8 @@
 
 mod design;
 mod evaluate;
+mod fit;
+mod predict;
 mod scores;
 mod write;
 
@@ -14,5 +16,7 @@ use crate::cli::EncodeCommand;
 pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
     match command {
         EncodeCommand::Evaluate(args) => evaluate::run(args),
+        EncodeCommand::Fit(args) => fit::run(args),
+        EncodeCommand::Predict(args) => predict::run(args),
     }
 }
