@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::AppError;
 use super::control::{Controls, LaneHealth};
+use super::models::Models;
 use super::settings::{EventsInput, InputConfig, Settings};
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
@@ -108,6 +109,7 @@ impl Settings {
     /// What the configuration or a model lacks.
     pub fn start(&self, base: &Path, shared: Shared) -> Result<Live, AppError> {
         let plan = self.plan()?;
+        let (settings, models) = self.with_models()?;
         let needs_lsl = !self.is_recorded() || self.sinks.lsl.is_some();
         if needs_lsl {
             native::load_lsl(self.libraries.lsl.as_deref())?;
@@ -123,7 +125,8 @@ impl Settings {
         let realtime = (self.session.realtime_priority > 0).then_some(self.session.realtime_priority);
         let context = LaneContext::new(session, port, outlets, Arc::clone(&status), realtime);
         let mut building = Building {
-            settings: self,
+            settings: &settings,
+            models,
             lanes: Lanes::new(context),
             inbox: Arc::new(Inbox::default()),
             infer: plan.encoders.iter().map(|_| InferInbox::new(EVENTS)).collect(),
@@ -165,6 +168,7 @@ type Givers = Vec<Option<SwapGiver<Weights>>>;
 
 struct Building<'a> {
     settings: &'a Settings,
+    models: Models,
     plan: Plan,
     lanes: Lanes,
     inbox: Arc<Inbox>,
@@ -389,6 +393,7 @@ impl Building<'_> {
         let lane = LearnLane {
             plan: self.plan.clone(),
             configs: self.settings.predictors.values().cloned().collect(),
+            models: std::mem::take(&mut self.models),
             encoders,
             features,
             instant: publish.givers,

@@ -5,6 +5,7 @@
 
 mod control;
 pub mod live;
+mod models;
 pub mod offline;
 pub mod reload;
 mod settings;
@@ -22,7 +23,7 @@ use crate::encoders::EncoderError;
 use crate::exit::Exit;
 use crate::frame::PrepareError;
 use crate::native::NativeError;
-use crate::ridge::RidgeError;
+use crate::ridge::{ModelError, RidgeError};
 use crate::runtime::lanes::{Failure, Fault};
 use crate::runtime::{PlanError, ResumeError};
 use crate::service::ServiceError;
@@ -84,6 +85,14 @@ pub enum AppError {
         /// Why.
         error: ResumeError,
     },
+    /// A fitted model cannot be read.
+    #[error("predictor \"{name}\": {error}")]
+    Model {
+        /// The predictor.
+        name: String,
+        /// Why.
+        error: ModelError,
+    },
     /// A native library is missing.
     #[error(transparent)]
     Native(#[from] NativeError),
@@ -115,7 +124,10 @@ impl AppError {
                 Fault::Defect => Exit::Internal,
             },
             AppError::Source { error, .. } => Self::exit_of_source(error),
+            AppError::Resume { error, .. } if error.is_config() => Exit::Config,
             AppError::Encoder { .. } | AppError::Resume { .. } => Exit::Data,
+            AppError::Model { error, .. } if error.is_config() => Exit::Config,
+            AppError::Model { error, .. } => Self::exit_of_model(error),
             AppError::Service(error) if error.is_config() => Exit::Config,
             AppError::Native(_) | AppError::Service(_) => Exit::Unavailable,
             AppError::Io { error, .. } => Exit::from_io(error),
@@ -129,6 +141,14 @@ impl AppError {
             SourceError::Malformed { .. } => Exit::Data,
             SourceError::Config(_) => Exit::Config,
             SourceError::Stream { .. } | SourceError::Library(_) => Exit::Unavailable,
+        }
+    }
+
+    /// What the process ends with when a fitted model cannot be used.
+    pub fn exit_of_model(error: &ModelError) -> Exit {
+        match error {
+            ModelError::Io { error, .. } => Exit::from_io(error),
+            _ => Exit::Data,
         }
     }
 

@@ -13,11 +13,12 @@ use crate::acquisition::file::FileEvents;
 use crate::encoders::{self, EncoderConfig, Windows};
 use crate::frame::{Clock, Instant, Regions, VirtualClock};
 use crate::native::{self, Library};
+use crate::ridge::FittedModel;
 use crate::runtime::encoder::{EncoderStep, Listens};
 use crate::runtime::lane_learn::{regions_of, source_input};
 use crate::runtime::replay::{EventStep, RecordedSource, Replay, SourceStep};
 use crate::runtime::session::{Measured, Session};
-use crate::runtime::{Chain, EncoderFeed, Feed, InputSpec, Predictor};
+use crate::runtime::{Chain, EncoderFeed, Feed, InputSpec, Plan, Predictor};
 
 /// A replay that is ready to be played.
 pub struct Offline {
@@ -37,11 +38,22 @@ impl Settings {
     /// What cannot be read, loaded, or fitted together.
     pub fn offline(&self, base: &Path, resume: Option<&Path>) -> Result<Offline, AppError> {
         let plan = self.plan()?;
+        let (settings, models) = self.with_models()?;
+        settings.play(base, resume, plan, &models)
+    }
+
+    fn play(
+        &self,
+        base: &Path,
+        resume: Option<&Path>,
+        plan: Plan,
+        models: &[Option<Arc<FittedModel>>],
+    ) -> Result<Offline, AppError> {
         if !self.is_recorded() {
             return Err(AppError::setting("sources", "live LSL streams cannot be replayed (use `neurod run`)"));
         }
         let clock = Arc::new(VirtualClock::default());
-        let mut inputs: Vec<PathBuf> = Vec::new();
+        let mut inputs: Vec<PathBuf> = self.predictors.values().filter_map(|p| p.model.clone()).collect();
         let mut opened: Vec<Box<dyn RecordedSource>> = Vec::new();
         let mut recorded_events: BTreeMap<String, FileEvents> = BTreeMap::new();
         let mut samples = 0;
@@ -99,7 +111,7 @@ impl Settings {
             }
         }
         let mut predictors = Vec::new();
-        for (wired, config) in plan.predictors.iter().zip(self.predictors.values()) {
+        for ((wired, config), model) in plan.predictors.iter().zip(self.predictors.values()).zip(models) {
             let inputs = wired.inputs.iter().map(|feed| match feed {
                 Feed::Encoder(i) => encoder_inputs[*i].clone(),
                 Feed::Source(i) => source_input(&plan.sources[*i], sources[*i].output()),
@@ -107,13 +119,18 @@ impl Settings {
             let inputs = inputs.collect();
             let name = wired.name.as_str();
             let failed = |error| AppError::Resume { name: name.into(), error };
-            let mut predictor = match wired.target {
-                Some(target) => {
+            let mut predictor = match (wired.target, model.as_deref()) {
+                (Some(target), model) => {
                     let spec = sources[target].output();
                     Predictor::new(name, config, session.clone(), regions_of(spec), spec.period(), inputs)
                         .map_err(|error| AppError::Predictor { name: name.into(), error })?
+                        .beginning_with(model)
+                        .map_err(|error| failed(error.into()))?
                 }
-                None => {
+                (None, Some(model)) => {
+                    Predictor::from_model(name, config, session.clone(), inputs, model).map_err(failed)?
+                }
+                (None, None) => {
                     let folder = self.session.state_dir.clone().unwrap_or_default();
                     Predictor::from_checkpoint(name, config, session.clone(), inputs, &folder).map_err(failed)?
                 }
@@ -217,7 +234,10 @@ impl Settings {
             EncoderConfig::Columns(columns) => columns.events.clone(),
             EncoderConfig::Window(window) => format!("{} {}", window.source, window.window),
         };
-        serde_json::json!({ "sources": self.sources, "events": self.events, "predictors": self.predictors,
+        // What a model is, is hashed as an input, wherever it lies.
+        let mut predictors = self.predictors.clone();
+        predictors.values_mut().for_each(|predictor| predictor.model = None);
+        serde_json::json!({ "sources": self.sources, "events": self.events, "predictors": predictors,
             "encoders": encoders, "listen": self.encoders.values().map(listen).collect::<Vec<_>>() })
     }
 }

@@ -58,6 +58,7 @@ impl Settings {
         paths.into_iter().flatten().for_each(rebase);
         self.sinks.jsonl.iter_mut().for_each(|jsonl| rebase(&mut jsonl.path));
         self.service.token_file.iter_mut().for_each(rebase);
+        self.predictors.values_mut().filter_map(|predictor| predictor.model.as_mut()).for_each(rebase);
     }
 
     /// Resolves every name.
@@ -114,8 +115,9 @@ impl Settings {
                 ));
             }
             predictor.ridge.check(1, 1).map_err(|error| AppError::Predictor { name: name.clone(), error })?;
-            if target.is_none() && self.session.state_dir.is_none() {
-                let problem = "is missing, and there is no session.state_dir with a checkpoint to take weights from";
+            if target.is_none() && self.session.state_dir.is_none() && predictor.model.is_none() {
+                let problem =
+                    "is missing, and there is no session.state_dir with a checkpoint, or model, to take weights from";
                 return Err(AppError::setting(place("targets"), problem));
             }
             predictor.lags.build().map_err(|error| AppError::Predictor { name: name.clone(), error })?;

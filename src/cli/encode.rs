@@ -31,6 +31,21 @@ pub enum EncodeCommand {
   neurod encode evaluate data --lambda grid --grid 1,10,100 --delays 1,2,3,4 --folds runs --out scores
   neurod encode evaluate data --features vgg19,roberta --scale space --lambda auto --folds k=10 --out fused")]
     Evaluate(EvaluateArgs),
+    /// Fit a model to all samples and write it into one file, for `encode predict` and for the daemon
+    ///
+    /// λ is chosen as `encode evaluate` chooses it for all samples. The file holds weights, intercepts, λ, names, what the
+    /// features were and what made it (docs/model.md); and the moments of the samples, from which a daemon
+    /// (`[predictors.NAME] model = "FILE"`) learns on as if it had seen them itself.
+    #[command(after_help = "Examples:
+  neurod encode fit haxby --lambda 10 --delays 1,2,3,4 --tr 2.5 --out haxby.neurod
+  neurod encode fit data --lambda auto --folds runs --out data.neurod --export-weights W.npy")]
+    Fit(FitArgs),
+    /// Predict responses to the features of a dataset from a fitted model
+    ///
+    /// DATA needs the model's feature spaces, and runs.tsv where the model has delays; no responses.
+    #[command(after_help = "Examples:
+  neurod encode predict haxby.neurod new-stimuli --out predictions.npy")]
+    Predict(PredictArgs),
 }
 
 /// What is fitted to what.
@@ -142,6 +157,49 @@ pub enum ScaleArg {
     Space,
     /// Each column less its mean, divided by its standard deviation
     Column,
+}
+
+/// `neurod encode fit`
+#[derive(Debug, Args)]
+pub struct FitArgs {
+    /// What is fitted to what.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// How samples are divided.
+    #[command(flatten)]
+    pub folds: FoldArgs,
+    /// The model's file
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Seconds between two samples: what makes delays of samples lags of seconds, for live use
+    #[arg(long, value_name = "SECONDS")]
+    pub tr: Option<f64>,
+    /// What responses are counted in: uV, uV2, z, psc or a.u.; live regions must agree, unless it is a.u.
+    #[arg(long, default_value = "a.u.", value_name = "UNIT")]
+    pub unit: String,
+    /// Leave the moments out: a file of features × voxels numbers only, that never learns on
+    #[arg(long)]
+    pub no_moments: bool,
+    /// Write the weights too, as an array of features × voxels
+    #[arg(long, value_name = "FILE")]
+    pub export_weights: Option<PathBuf>,
+    /// Print what was fitted as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `neurod encode predict`
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// A model that `encode fit` wrote
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The folder of arrays
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+    /// Where the predictions go: samples × voxels
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// By what λ is chosen.

@@ -50,7 +50,7 @@ enum Listens<'a> {
 struct Predicts<'a> {
     /// Encoders and sources, in the order of its row.
     inputs: Vec<&'a str>,
-    /// The source it learns from; null where its weights come from a checkpoint.
+    /// The source it learns from; null where its weights come from a model or a checkpoint.
     targets: Option<&'a str>,
     lags: &'a LagsConfig,
     volume_time: VolumeTime,
@@ -64,6 +64,7 @@ struct Predicts<'a> {
 pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let (settings, base) = wiring::load(&args.config.config)?;
     let plan = settings.plan()?;
+    let (settings, _) = settings.with_models()?;
     let mut sources = BTreeMap::new();
     for (name, source) in &settings.sources {
         let failed = |error| AppError::Source { name: name.clone(), error };
@@ -154,7 +155,7 @@ impl Checked<'_> {
             }
         }
         for (name, Predicts { inputs, targets, .. }) in &self.predictors {
-            let targets = targets.unwrap_or("its checkpoint");
+            let targets = targets.unwrap_or("the regions of its model or checkpoint");
             writeln!(out, "# predictor \"{name}\": {} → {targets}", inputs.join(" + "))?;
         }
         writeln!(out, "# the configuration is good")?;

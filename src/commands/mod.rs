@@ -25,7 +25,7 @@ use crate::encoding::EncodingError;
 use crate::exit::Exit;
 use crate::native::NativeError;
 use crate::publish::lsl::OutletError;
-use crate::ridge::CheckpointError;
+use crate::ridge::{CheckpointError, ModelError};
 
 /// Does what was asked for; what the process ends with.
 ///
@@ -65,6 +65,8 @@ pub fn exit_of(error: &Error) -> Exit {
         Exit::Io
     } else if error.is::<DatasetError>() || error.is::<EncodingError>() || error.is::<EncoderError>() {
         Exit::Data
+    } else if let Some(model) = error.downcast_ref::<ModelError>() {
+        AppError::exit_of_model(model)
     } else if let Some(source) = error.downcast_ref::<SourceError>() {
         AppError::exit_of_source(source)
     } else if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>() {

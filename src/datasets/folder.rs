@@ -29,12 +29,15 @@ pub struct Voxel {
     pub place: Option<[f64; 3]>,
 }
 
+/// The name of each feature space and its number of columns.
+type Spaces = Vec<(String, usize)>;
+
 /// A dataset in memory.
 pub struct Folder<T> {
     /// Feature spaces side by side: n × F.
     pub features: Array2<T>,
     /// The name of each feature space and its number of columns, in that order.
-    pub spaces: Vec<(String, usize)>,
+    pub spaces: Spaces,
     /// n × V.
     pub responses: Array2<T>,
     /// The run of each sample; empty without runs.tsv.
@@ -70,47 +73,21 @@ impl<T: Real + ReadableElement> Folder<T> {
     /// feature space that is not there.
     pub fn read(folder: &Path, features: &[String]) -> Result<Self, DatasetError> {
         let mut files = Vec::new();
-        let mut note = |path: &Path| -> Result<(), DatasetError> {
-            let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
-            files.push((name, sha256(path)?));
-            Ok(())
-        };
-        let spaces = chosen(feature_files(folder)?, features, folder)?;
-        let (mut parts, mut sizes) = (Vec::new(), Vec::new());
         let responses_path = folder.join("responses.npy");
         let responses: Array2<T> = matrix(&responses_path)?;
-        for (name, path) in &spaces {
-            let part: Array2<T> = matrix(path)?;
-            if part.nrows() != responses.nrows() {
-                let (got, expected) = (part.nrows(), responses.nrows());
-                let (path, other) = (path.display().to_string(), "responses.npy".into());
-                return Err(DatasetError::Rows { path, got, other, expected });
-            }
-            sizes.push((name.clone(), part.ncols()));
-            parts.push(part);
-            note(path)?;
-        }
-        note(&responses_path)?;
-        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        let features = ndarray::concatenate(Axis(1), &views)
-            .map_err(|error| array(&folder.join("features"), error.to_string()))?;
-        let (mut runs, mut stimuli) = (Vec::new(), Vec::new());
-        let path = folder.join("runs.tsv");
-        if path.exists() {
-            let list = list_of(&path, responses.nrows(), "responses.npy")?;
-            runs = column(&list, "run", true)?;
-            stimuli = column(&list, "stimulus", false)?;
-            note(&path)?;
-        }
+        let rows = Some((responses.nrows(), "responses.npy"));
+        let (features, spaces) = side_by_side(folder, features, rows, &mut files)?;
+        note(folder, &responses_path, &mut files)?;
+        let (runs, stimuli) = samples(folder, responses.nrows(), "responses.npy", &mut files)?;
         let path = folder.join("regions.tsv");
         let all = |v: usize| Voxel { name: v.to_string(), region: "all".into(), ..Voxel::default() };
         let mut voxels: Vec<Voxel> = (0..responses.ncols()).map(all).collect();
         if path.exists() {
             let list = list_of(&path, responses.ncols(), "a row of responses.npy")?;
             describe(&list, &mut voxels)?;
-            note(&path)?;
+            note(folder, &path, &mut files)?;
         }
-        Ok(Self { features, spaces: sizes, responses, runs, stimuli, voxels, left_out: Vec::new(), files })
+        Ok(Self { features, spaces, responses, runs, stimuli, voxels, left_out: Vec::new(), files })
     }
 
     /// The rows that have no features: NaN throughout a space, as `neurod encode features --skip-bad` writes them. A single
@@ -147,6 +124,67 @@ impl<T: Real + ReadableElement> Folder<T> {
             .for_each(|(row, values)| out.row_mut(row).assign(&values));
         out
     }
+
+    /// Reads the features and runs of `folder` alone, to predict responses that nobody measured: none, of no voxel.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn without_responses(folder: &Path, features: &[String]) -> Result<Self, DatasetError> {
+        let mut files = Vec::new();
+        let (features, spaces) = side_by_side(folder, features, None, &mut files)?;
+        let (runs, stimuli) = samples(folder, features.nrows(), "a column of the features", &mut files)?;
+        let responses = Array2::from_elem((features.nrows(), 0), T::of(0.0));
+        Ok(Self { features, spaces, responses, runs, stimuli, voxels: Vec::new(), left_out: Vec::new(), files })
+    }
+}
+
+/// Remembers the SHA-256 of a file that was read.
+fn note(folder: &Path, path: &Path, files: &mut Vec<(String, String)>) -> Result<(), DatasetError> {
+    let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
+    files.push((name, sha256(path)?));
+    Ok(())
+}
+
+/// The feature spaces and the columns of each, of as many rows as something else has.
+fn side_by_side<T: Real + ReadableElement>(
+    folder: &Path,
+    features: &[String],
+    mut rows: Option<(usize, &'static str)>,
+    files: &mut Vec<(String, String)>,
+) -> Result<(Array2<T>, Spaces), DatasetError> {
+    let spaces = chosen(feature_files(folder)?, features, folder)?;
+    let (mut parts, mut sizes) = (Vec::new(), Vec::new());
+    for (name, path) in &spaces {
+        let part: Array2<T> = matrix(path)?;
+        let (expected, other) = *rows.get_or_insert((part.nrows(), "the first feature space"));
+        if part.nrows() != expected {
+            let (path, got) = (path.display().to_string(), part.nrows());
+            return Err(DatasetError::Rows { path, got, other: other.into(), expected });
+        }
+        sizes.push((name.clone(), part.ncols()));
+        parts.push(part);
+        note(folder, path, files)?;
+    }
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    let features =
+        ndarray::concatenate(Axis(1), &views).map_err(|error| array(&folder.join("features"), error.to_string()))?;
+    Ok((features, sizes))
+}
+
+/// The run and the stimulus of each sample, as far as runs.tsv says.
+fn samples(
+    folder: &Path,
+    rows: usize,
+    other: &str,
+    files: &mut Vec<(String, String)>,
+) -> Result<(Vec<String>, Vec<String>), DatasetError> {
+    let path = folder.join("runs.tsv");
+    if !path.exists() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let list = list_of(&path, rows, other)?;
+    note(folder, &path, files)?;
+    Ok((column(&list, "run", true)?, column(&list, "stimulus", false)?))
 }
 
 fn array(path: &Path, problem: String) -> DatasetError {

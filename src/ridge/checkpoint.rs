@@ -45,6 +45,12 @@ impl Fingerprint {
         ])
     }
 
+    /// Of a learner that began with the model of this SHA-256.
+    pub fn of_model(mut self, sha256: &str) -> Self {
+        self.0.push(("model".into(), sha256.into()));
+        self
+    }
+
     fn save(&self, to: &mut Writer) {
         to.usize(self.0.len());
         for (key, value) in &self.0 {

@@ -1,5 +1,8 @@
 //! Who learns? Predict, score, learn: one object that the learn lane owns.
 
+mod begun;
+mod saved;
+
 use super::guard::{Guard, Shadow, window_skill};
 use super::lambda::{LambdaConfig, SearchJob, SearchResult, distance};
 use super::moments::Moments;
@@ -91,6 +94,7 @@ pub struct Learner {
     guard: Guard<Core>,
     shadow: Option<Shadow>,
     frozen: bool,
+    fixed: bool,
     updates: u64,
     refused: u64,
     held: u64,
@@ -130,6 +134,7 @@ impl Learner {
             guard: Guard::new(config.guard.clone()),
             shadow: None,
             frozen: false,
+            fixed: false,
             updates: 0,
             refused: 0,
             held: 0,
@@ -329,9 +334,9 @@ impl Learner {
         self.frozen = true;
     }
 
-    /// From now on it learns again.
+    /// From now on it learns again, unless it [never can](Self::is_fixed).
     pub fn learn(&mut self) {
-        self.frozen = false;
+        self.frozen = self.fixed;
     }
 
     /// Whether learning is switched off.
@@ -424,72 +429,5 @@ impl Learner {
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
         self.core.snapshot_into(snapshot);
         snapshot.updates = self.updates;
-    }
-
-    /// More bytes than [`save`](Self::save) can write, fingerprint included: larger files are refused unread.
-    pub(super) fn largest_state(&self) -> u64 {
-        let (f, v) = (self.features() as u64, self.targets() as u64);
-        let groups = self.grid.as_ref().map_or(1, |(_, grid)| grid.len() as u64 + 1);
-        let core = groups * f * (f + 20) + (1 + self.most_segments() as u64) * (f + 20) * (f + v + 20);
-        let skill = 2 * (2 * self.config.skill.window as u64 + 20) * (v + 1);
-        8 * (3 * core + skill) + (1 << 24)
-    }
-
-    fn most_segments(&self) -> usize {
-        match (&self.config.memory, &self.config.lambda) {
-            (Memory::Window(window), _) => window.blocks,
-            (_, LambdaConfig::Choose(choose)) => choose.keep_runs,
-            _ => 1,
-        }
-    }
-
-    /// Writes everything it is. A learner restored from it goes on bit for bit as this one does.
-    pub fn save(&self, to: &mut Writer) {
-        to.usize(self.features());
-        to.usize(self.targets());
-        self.core.save(to);
-        self.skill.save(to);
-        self.guard.save(to, Core::save);
-        to.option(self.shadow.as_ref(), |shadow, to| shadow.skill.save(to));
-        to.flag(self.frozen);
-        to.flag(self.due);
-        for count in [self.updates, self.refused, self.missing, self.resolved] {
-            to.u64(count);
-        }
-        for measured in [self.drift, self.condition] {
-            to.option(measured.as_ref(), |value, to| to.f64(*value));
-        }
-    }
-
-    /// Becomes what [`save`](Self::save) wrote of a learner of this shape and configuration.
-    ///
-    /// # Errors
-    /// What does not fit; this learner is then unchanged.
-    pub fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
-        let (features, targets) = (self.features(), self.targets());
-        from.exactly(features, "features")?;
-        from.exactly(targets, "targets")?;
-        let most = self.most_segments();
-        let core = Core::load(features, targets, most, from)?;
-        let skill = Skill::load(targets, self.config.skill.window, from)?;
-        let guard = Guard::load(self.config.guard.clone(), from, |from| Core::load(features, targets, most, from))?;
-        let scores =
-            from.option("the trusted copy's skill", |from| Skill::load(targets, self.config.skill.window, from))?;
-        let (frozen, due) = (from.flag("frozen")?, from.flag("due")?);
-        let counts = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
-        let drift = from.option("drift", Reader::f64)?;
-        let condition = from.option("condition", Reader::f64)?;
-        from.end()?;
-        self.shadow = guard.trusted().zip(scores).map(|(core, skill)| {
-            let mut shadow = core.shadow(self.config.skill.window);
-            shadow.skill = skill;
-            shadow
-        });
-        (self.core, self.skill, self.guard) = (core, skill, guard);
-        (self.frozen, self.due, self.drift, self.condition) = (frozen, due, drift, condition);
-        [self.updates, self.refused, self.missing, self.resolved] = counts;
-        self.backlog = None;
-        self.invalidate();
-        Ok(())
     }
 }

@@ -34,6 +34,7 @@ mod kernels;
 mod lags;
 mod lambda;
 mod learner;
+mod model;
 mod moments;
 mod rls;
 mod skill;
@@ -54,6 +55,7 @@ pub use lambda::{
     ChooseLambda, Criterion, LambdaConfig, LambdaGrid, LambdaSpan, SearchJob, SearchResult, gcv_scores, run_scores,
 };
 pub use learner::{Learner, Observed};
+pub use model::{Description, FeatureSpace, FittedModel, ModelError, Provenance, Target};
 pub use moments::Moments;
 pub use rls::Rls;
 pub use skill::{Skill, SkillConfig};

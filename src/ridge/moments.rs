@@ -6,6 +6,7 @@
 
 use super::augmented::Augmented;
 use super::state::{Reader, StateError, Writer};
+use crate::linalg;
 
 /// Count, means and centred second moments of `F` features and `V` targets.
 ///
@@ -40,6 +41,44 @@ impl Moments {
             left: vec![0.0; features],
             right: vec![0.0; features + targets],
         }
+    }
+
+    /// Of all rows of `x` (n×F) and `y` (n×V), row-major and finite, at once.
+    pub fn of_rows(x: &[f64], y: &[f64], features: usize, targets: usize) -> Self {
+        let rows = x.len().checked_div(features).unwrap_or(0);
+        let centred = |values: &[f64], columns: usize| {
+            let mut means = vec![0.0; columns];
+            let add = |means: &mut [f64], row: &[f64]| means.iter_mut().zip(row).for_each(|(m, v)| *m += v);
+            values.chunks_exact(columns.max(1)).for_each(|row| add(&mut means, row));
+            means.iter_mut().for_each(|m| *m /= rows.max(1) as f64);
+            let less = |row: &[f64]| row.iter().zip(&means).map(|(v, m)| v - m).collect::<Vec<f64>>();
+            let centred: Vec<f64> = values.chunks_exact(columns.max(1)).flat_map(less).collect();
+            (means, centred)
+        };
+        let ((mean_x, x), (mean_y, y)) = (centred(x, features), centred(y, targets));
+        let mut gram = vec![0.0; features * features];
+        linalg::gemm(&mut gram, &x, true, &x, [features, rows, features]);
+        let mut cross = vec![0.0; features * targets];
+        linalg::gemm(&mut cross, &x, true, &y, [features, rows, targets]);
+        let mut square_y = vec![0.0; targets];
+        for row in y.chunks_exact(targets.max(1)) {
+            square_y.iter_mut().zip(row).for_each(|(sum, v)| *sum += v * v);
+        }
+        Self::from_parts(rows as f64, mean_x, mean_y, square_y, &gram, &cross)
+    }
+
+    /// As they were told of: `n`, `x̄` (F), `ȳ` (V), `Σ (y − ȳ)²` (V), `G` (F×F) and `C` (F×V), row-major.
+    pub fn from_parts(
+        n: f64,
+        mean_x: Vec<f64>,
+        mean_y: Vec<f64>,
+        square_y: Vec<f64>,
+        gram: &[f64],
+        cross: &[f64],
+    ) -> Self {
+        let (features, targets) = (mean_x.len(), mean_y.len());
+        let joint = Augmented::from_dense(features, targets, gram, cross);
+        Self { n, mean_x, mean_y, square_y, joint, left: vec![0.0; features], right: vec![0.0; features + targets] }
     }
 
     /// How many samples, less what was forgotten.

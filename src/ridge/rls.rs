@@ -38,6 +38,14 @@ impl Group {
         Some(Self::new(features, lambda, columns, joint))
     }
 
+    /// `P` and, of the weights of all targets (row-major), these columns.
+    fn of_weights(p: &[f64], weights: &[f64], targets: usize, lambda: f64, columns: Vec<usize>) -> Self {
+        let rows = weights.chunks_exact(targets.max(1));
+        let features = rows.len();
+        let own: Vec<f64> = rows.flat_map(|row| columns.iter().map(|v| row[*v])).collect();
+        Self::new(features, lambda, columns.clone(), Augmented::from_dense(features, columns.len(), p, &own))
+    }
+
     /// Calls `each` with every row of `W`, of these columns.
     fn weights(&self, each: impl FnMut(&[f64])) {
         self.joint.right_rows(each);
@@ -119,6 +127,36 @@ impl Rls {
         out.mean_x.copy_from_slice(moments.mean_x());
         out.mean_y.copy_from_slice(moments.mean_y());
         Some(out)
+    }
+
+    /// These weights (row-major F×V) as `moments` made them with one λ a target, to be learned on from: only `P` is solved
+    /// for. `None` where the moments are not finite.
+    pub(super) fn of_weights(moments: &Moments, lambdas: &[f64], weights: &[f64]) -> Option<Self> {
+        let (g, _) = moments.gram_and_cross();
+        let (features, targets) = (moments.mean_x().len(), lambdas.len());
+        let mut out = Self::assemble(features, targets, Vec::new());
+        for (lambda, columns) in group_by(lambdas) {
+            let (p, _) = linalg::ridge(&g, &vec![0.0; features], lambda, features, 1).ok()?;
+            out.groups.push(Group::of_weights(&p, weights, targets, lambda, columns));
+        }
+        out.n = moments.n();
+        out.mean_x.copy_from_slice(moments.mean_x());
+        out.mean_y.copy_from_slice(moments.mean_y());
+        Some(out)
+    }
+
+    /// These weights (row-major F×V) and intercepts (V) of `n` samples, to predict with and never to learn on from.
+    pub(super) fn fixed(n: f64, lambdas: &[f64], weights: &[f64], intercepts: &[f64]) -> Self {
+        let targets = intercepts.len();
+        let features = weights.len().checked_div(targets).unwrap_or(0);
+        let unknown = vec![0.0; features * features];
+        let group = |(lambda, columns)| Group::of_weights(&unknown, weights, targets, lambda, columns);
+        // P is of no use, so one serves every λ.
+        let groups = vec![group((lambdas.first().copied().unwrap_or(1.0), (0..targets).collect()))];
+        let mut out = Self::assemble(features, targets, groups);
+        out.n = n;
+        out.mean_y.copy_from_slice(intercepts);
+        out
     }
 
     /// How many samples it stands on, less what was forgotten.

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::predictor::{InputSpec, Predictor, PredictorConfig};
 use super::session::Session;
 use crate::frame::{Regions, Unit};
-use crate::ridge::{Checkpoint, CheckpointError, Fingerprint, RidgeError};
+use crate::ridge::{Checkpoint, CheckpointError, Fingerprint, FittedModel, ModelError, RidgeError};
 
 /// Why a predictor cannot go on from where it was.
 #[derive(Debug, Error)]
@@ -21,9 +21,13 @@ pub enum ResumeError {
     /// The ridge's configuration.
     #[error(transparent)]
     Ridge(#[from] RidgeError),
+    /// The model that it begins with.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// A predictor without targets needs what it once learned.
     #[error(
-        "{path}: {problem} (a predictor without `targets` needs the checkpoint of one that had some: set session.state_dir)"
+        "{path}: {problem} (a predictor without `targets` needs a `model`, or the checkpoint of one that had some: set \
+         session.state_dir)"
     )]
     Regions {
         /// The file that names the regions.
@@ -31,6 +35,17 @@ pub enum ResumeError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl ResumeError {
+    /// Whether the configuration puts together what does not belong together, rather than a file being wrong.
+    pub fn is_config(&self) -> bool {
+        match self {
+            ResumeError::Ridge(_) => true,
+            ResumeError::Model(error) => error.is_config(),
+            ResumeError::Checkpoint(_) | ResumeError::Regions { .. } => false,
+        }
+    }
 }
 
 /// The names of the regions and how often they are measured: what a checkpoint of numbers does not say.
@@ -52,6 +67,10 @@ impl Predictor {
     /// # Errors
     /// What the system refused; what was there before stays.
     pub fn save(&self, folder: &Path) -> Result<(), CheckpointError> {
+        // All that it is stands in its model.
+        if self.learner().is_fixed() {
+            return Ok(());
+        }
         self.checkpoint(folder)?.save(self.learner())?;
         let path = described_at(folder, self.name());
         let regions = self.regions();
@@ -70,6 +89,9 @@ impl Predictor {
     /// # Errors
     /// A checkpoint that was made with something else, or is damaged beyond its older generation.
     pub fn resume(&mut self, folder: &Path) -> Result<bool, CheckpointError> {
+        if self.learner().is_fixed() {
+            return Ok(false);
+        }
         let checkpoint = self.checkpoint(folder)?;
         let frozen = self.learner().is_frozen();
         let Some(loaded) = checkpoint.load(self.learner_mut())? else { return Ok(false) };
@@ -89,6 +111,27 @@ impl Predictor {
         }
         self.note_updates();
         Ok(true)
+    }
+
+    /// A predictor without targets, from a model that knows how often its regions are measured.
+    ///
+    /// # Errors
+    /// A model that does not know that, or is not of these inputs.
+    pub fn from_model(
+        name: &str,
+        config: &PredictorConfig,
+        session: Session,
+        inputs: Vec<InputSpec>,
+        model: &FittedModel,
+    ) -> Result<Self, ResumeError> {
+        let period = model.description.tr.ok_or(ModelError::Lacks(
+            "does not say how often its regions are measured (fit it with --tr, or set `targets`)",
+        ))?;
+        let names = model.description.targets.iter().map(|target| target.name.clone()).collect();
+        let regions = Arc::new(Regions::new(names, model.description.unit));
+        let mut predictor = Self::new(name, config, session, regions, period, inputs)?;
+        predictor.begin_with(model)?;
+        Ok(predictor)
     }
 
     /// A predictor without targets, from what `folder` holds.
@@ -118,6 +161,7 @@ impl Predictor {
         let features: Vec<String> = self.inputs().map(|i| format!("{} {} {}", i.name, i.dims, i.sha256)).collect();
         let config = self.config();
         let fingerprint = Fingerprint::new(&features, &self.regions().names, &config.lags, &config.ridge);
+        let fingerprint = self.began_with().into_iter().fold(fingerprint, Fingerprint::of_model);
         Checkpoint::new(folder, self.name(), fingerprint)
     }
 }

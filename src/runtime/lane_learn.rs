@@ -18,7 +18,7 @@ use super::predictor::{InputSpec, Predictor, PredictorConfig};
 use super::session::Measured;
 use crate::frame::{Block, BlockSpec, Clock, MonotonicClock, Quality, Regions};
 use crate::publish::Outgoing;
-use crate::ridge::CheckpointError;
+use crate::ridge::{CheckpointError, FittedModel};
 use crate::ring::{LinkReceiver, SwapGiver, Wake};
 
 /// How long the lane sleeps when nobody rings: what bounds its reaction to blocks that come quietly.
@@ -103,6 +103,8 @@ pub struct LearnLane {
     pub plan: Plan,
     /// One a predictor.
     pub configs: Vec<PredictorConfig>,
+    /// What each predictor begins with.
+    pub models: Vec<Option<Arc<FittedModel>>>,
     /// What each encoder's features are.
     pub encoders: Vec<InputSpec>,
     /// Each encoder's features.
@@ -204,21 +206,26 @@ impl LearnLane {
             let Some(inputs) = plan.inputs.iter().map(input).collect::<Option<Vec<_>>>() else { continue };
             let target = plan.target.map(|t| sources[t].as_ref());
             let config = &self.configs[index];
-            let built = match target {
-                Some(None) => continue,
-                Some(Some(source)) => {
+            let model = self.models[index].as_deref();
+            let built = match (target, model) {
+                (Some(None), _) => continue,
+                (Some(Some(source)), model) => {
                     let regions = regions_of(&source.spec);
                     let period = source.spec.period();
                     Predictor::new(&plan.name, config, context.session.clone(), regions, period, inputs)
                         .map_err(ResumeError::from)
+                        .and_then(|predictor| Ok(predictor.beginning_with(model)?))
                 }
-                None => {
+                (None, Some(model)) => {
+                    Predictor::from_model(&plan.name, config, context.session.clone(), inputs, model)
+                }
+                (None, None) => {
                     let folder = self.checkpoints.as_ref().map(|c| c.folder.clone()).unwrap_or_default();
                     Predictor::from_checkpoint(&plan.name, config, context.session.clone(), inputs, &folder)
                 }
             };
             let resumed = built.and_then(|mut predictor| {
-                if let (Some(checkpoints), true) = (&self.checkpoints, target.is_some()) {
+                if let (Some(checkpoints), true) = (&self.checkpoints, target.is_some() || model.is_some()) {
                     match predictor.resume(&checkpoints.folder) {
                         // A folder that cannot be read is no reason not to decode.
                         Err(error @ CheckpointError::Io { .. }) => {
@@ -237,7 +244,10 @@ impl LearnLane {
                     let giver = self.instant[index].take();
                     at_work[index] = Some(AtWork::new(predictor, self.metrics[index].clone(), giver));
                 }
-                Err(error) => context.fail(Fault::Data, format!("predictor \"{}\": {error}", plan.name)),
+                Err(error) => {
+                    let fault = if error.is_config() { Fault::Config } else { Fault::Data };
+                    context.fail(fault, format!("predictor \"{}\": {error}", plan.name));
+                }
             }
         }
     }
@@ -313,6 +323,13 @@ impl LearnLane {
         let mut all = self.plan.predictors.iter().zip(at_work.iter());
         if let Some((plan, _)) = all.find(|(plan, work)| meant(&plan.name) && work.is_none()) {
             return Err(format!("predictor \"{}\" is not ready yet; see /readyz", plan.name));
+        }
+        let fixed = |work: &Option<AtWork>| work.as_ref().is_some_and(|work| work.predictor.learner().is_fixed());
+        let mut all = self.plan.predictors.iter().zip(at_work.iter());
+        if command == LearnCommand::Learn
+            && let Some((plan, _)) = all.find(|(plan, work)| meant(&plan.name) && fixed(work))
+        {
+            return Err(format!("predictor \"{}\" cannot learn: its model holds no moments", plan.name));
         }
         let mut done = Vec::new();
         for (plan, work) in self.plan.predictors.iter().zip(at_work.iter_mut()) {

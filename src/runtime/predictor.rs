@@ -1,6 +1,9 @@
 //! One predictor: features and volumes meet, regions come out, and the ridge learns in between.
 
+mod begun;
+
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,8 +20,8 @@ use crate::ridge::{FeatureTimeline, Lags, LagsConfig, Learner, Observed, RidgeCo
 pub struct PredictorConfig {
     /// Encoders, or sources whose chain ends in features; their values stand side by side in one row.
     pub features: Vec<String>,
-    /// The source whose regions are predicted and learned from. Without one, the weights come from a checkpoint and
-    /// stay as they are.
+    /// The source whose regions are predicted and learned from. Without one, the weights come from a checkpoint or a model
+    /// and stay as they are.
     #[serde(default)]
     pub targets: Option<String>,
     /// How far back a row of features reaches: FIR delays in seconds, or `{ hrf = "spm" }`. Default: no delay.
@@ -30,6 +33,10 @@ pub struct PredictorConfig {
     /// λ, forgetting, guard.
     #[serde(default)]
     pub ridge: RidgeConfig,
+    /// The `.neurod` file that it begins with, fitted by `neurod encode fit`: its weights, its λ and its lags. It goes on
+    /// learning from there; a checkpoint that began with the same file is later, and wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
     /// Whether it learns from the first volume on; `POST /api/v1/learn` and `/freeze` change it. Default: true.
     #[serde(default = "yes")]
     pub learn: bool,
@@ -113,6 +120,8 @@ pub struct Predictor {
     memory: f64,
     learner: Learner,
     model: ModelStamp,
+    /// SHA-256 of the model that it began with.
+    began_with: Option<Arc<str>>,
     run: Option<u32>,
     sequence: [u64; 2],
     /// The newest thing that went in, features or a volume learned from: when it was measured, when it arrived.
@@ -175,6 +184,7 @@ impl Predictor {
             memory,
             learner,
             model,
+            began_with: None,
             run: None,
             sequence: [0; 2],
             newest: None,

@@ -176,7 +176,7 @@ fn left_out<T: Real + ReadableElement>(data: &Folder<T>, delays: &[usize]) -> Ve
 }
 
 /// One copy of the features a delay, zero where a run has not lasted that long.
-fn delayed<T: Real>(x: ArrayView2<'_, T>, runs: &[String], delays: &[usize]) -> Array2<T> {
+pub fn delayed<T: Real>(x: ArrayView2<'_, T>, runs: &[String], delays: &[usize]) -> Array2<T> {
     if delays.is_empty() {
         return x.to_owned();
     }

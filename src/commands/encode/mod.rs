@@ -4,6 +4,8 @@ mod design;
 mod evaluate;
 mod extract;
 mod features;
+mod fit;
+mod predict;
 mod scores;
 mod write;
 
@@ -17,5 +19,7 @@ pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
     match command {
         EncodeCommand::Evaluate(args) => evaluate::run(args),
         EncodeCommand::Features(args) => features::run(args),
+        EncodeCommand::Fit(args) => fit::run(args),
+        EncodeCommand::Predict(args) => predict::run(args),
     }
 }
