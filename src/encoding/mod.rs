@@ -6,6 +6,7 @@
 //! [`partition`] what each feature space has that no other does. Everything is deterministic: the same arrays, folds and
 //! λ give the same bits, however many cores there are.
 
+mod basis;
 pub mod ceiling;
 mod draws;
 mod filters;
@@ -13,6 +14,8 @@ pub mod folds;
 pub mod metrics;
 mod parallel;
 pub mod partition;
+mod plan;
+mod products;
 pub mod report;
 pub mod solve;
 pub mod statistics;
