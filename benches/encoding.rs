@@ -15,7 +15,7 @@ use std::time::Instant;
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
 use neurod::encoding::folds::{Samples, Scheme, divide};
-use neurod::encoding::solve::{Criterion, Lambda, Ridge, choose, fit};
+use neurod::encoding::solve::{Criterion, Lambda, Ridge, choose, choose_and_fit, fit};
 use serde_json::{Value, json};
 
 const LAMBDAS: usize = 20;
@@ -96,8 +96,7 @@ fn main() {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let began = Instant::now();
-        let lambdas = choose(x.view(), y.view(), &folds, &ridge).unwrap();
-        let fitted = fit(x.view(), y.view(), &rows, &lambdas, true).unwrap();
+        let (lambdas, fitted) = choose_and_fit(x.view(), y.view(), &folds, &rows, &ridge).unwrap();
         ours.push(began.elapsed().as_secs_f64());
         theirs.push(tell(json!({ "run": true }))["seconds"].as_f64().unwrap());
         let best: ndarray::Array1<f32> = read_npy(folder.path().join("best_alphas.npy")).unwrap();

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use encode::{EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, ModelArgs, PredictArgs, ScaleArg, Score};
+pub use encode::{
+    EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, ModelArgs, PredictArgs, ScaleArg, Score,
+};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///

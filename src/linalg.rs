@@ -24,7 +24,7 @@ impl Real for f32 {
     fn wide(self) -> f64 {
         f64::from(self)
     }
-    const TOLERANCE: f64 = 1e-7;
+    const TOLERANCE: f64 = 1e-6;
 }
 
 impl Real for f64 {
@@ -39,36 +39,75 @@ impl Real for f64 {
 
 /// `out = a b`, or `aᵀ b` where `a` is given with its rows as columns; all row-major. `out` is rows×columns, and `inner`
 /// is what is summed over: `a` is rows×inner, or inner×rows when `transposed`.
-pub(crate) fn gemm<T: Real>(out: &mut [T], a: &[T], transposed: bool, b: &[T], [rows, inner, columns]: [usize; 3]) {
+pub(crate) fn gemm<T: Real>(out: &mut [T], a: &[T], transposed: bool, b: &[T], dims: [usize; 3]) {
+    product_into(out, Accum::Replace, a, transposed, b, dims);
+}
+
+/// `out += aᵀ b`, as [`gemm`] otherwise.
+pub(crate) fn add_gram<T: Real>(out: &mut [T], a: &[T], b: &[T], dims: [usize; 3]) {
+    product_into(out, Accum::Add, a, true, b, dims);
+}
+
+fn product_into<T: Real>(
+    out: &mut [T],
+    accumulate: Accum,
+    a: &[T],
+    transposed: bool,
+    b: &[T],
+    [rows, inner, columns]: [usize; 3],
+) {
     let a = match transposed {
         true => MatRef::from_row_major_slice(a, inner, rows).transpose(),
         false => MatRef::from_row_major_slice(a, rows, inner),
     };
     let b = MatRef::from_row_major_slice(b, inner, columns);
     let out = faer::MatMut::from_row_major_slice_mut(out, rows, columns);
-    matmul(out, Accum::Replace, a, b, T::of(1.0), Par::Seq);
+    matmul(out, accumulate, a, b, T::of(1.0), Par::Seq);
 }
 
-/// Σ over rows of (wanted − Σ_k mix_k part_k)², for every column; all row-major with so many columns.
-pub(crate) fn squared_errors<T: Real>(wanted: &[T], parts: &[Vec<T>], mix: &[T], columns: usize) -> Vec<f64> {
+/// Σ over rows of (wanted − Σ_k mix_k part_k)², for every mixture and column: mixtures × columns.
+///
+/// `wanted` is rows × columns, each of `parts` as well, both row-major; a mixture has a share of each part. Mixtures are taken while
+/// a tile of the parts is at hand, in the nearest cache.
+pub(crate) fn squared_errors<T: Real>(wanted: &[T], parts: &[Vec<T>], mixes: &[Vec<T>], columns: usize) -> Vec<f64> {
     /// Rows summed up in `T` before they are added in `f64`.
     const ROWS: usize = 16;
-    let mut errors = vec![0.0; columns];
-    let mut some = vec![T::default(); columns];
-    let mut rest = vec![T::default(); columns];
+    const WIDE: usize = 32;
+    type Tile<T> = [[T; WIDE]; ROWS];
+    /// Copies what there is of a tile; the rest stays zero.
+    fn take<T: Real>(into: &mut Tile<T>, from: &[T], row: usize, column: usize, columns: usize) {
+        let wide = WIDE.min(columns - column);
+        for (into, from) in into.iter_mut().zip(from.chunks_exact(columns).skip(row)) {
+            into.iter_mut().zip(from.iter().skip(column).take(wide)).for_each(|(into, from)| *into = *from);
+        }
+    }
+    let mut errors = vec![0.0; mixes.len() * columns];
+    let blank = [[T::default(); WIDE]; ROWS];
+    let mut tiles = vec![blank; parts.len()];
+    let rows = wanted.len() / columns.max(1);
     pulp::Arch::new().dispatch(|| {
-        for (group, rows) in wanted.chunks(ROWS * columns.max(1)).enumerate() {
-            some.fill(T::default());
-            for (i, row) in rows.chunks_exact(columns.max(1)).enumerate() {
-                let at = (group * ROWS + i) * columns;
-                rest.copy_from_slice(row);
-                for (part, share) in parts.iter().zip(mix) {
-                    let part = part.get(at..at + columns).unwrap_or_default();
-                    rest.iter_mut().zip(part).for_each(|(rest, p)| *rest -= *share * *p);
+        for column in (0..columns).step_by(WIDE) {
+            for row in (0..rows).step_by(ROWS) {
+                let mut truth = blank;
+                take(&mut truth, wanted, row, column, columns);
+                for (tile, part) in tiles.iter_mut().zip(parts) {
+                    if row + ROWS > rows || column + WIDE > columns {
+                        *tile = blank;
+                    }
+                    take(tile, part, row, column, columns);
                 }
-                some.iter_mut().zip(&rest).for_each(|(sum, e)| *sum += *e * *e);
+                for (mix, errors) in mixes.iter().zip(errors.chunks_exact_mut(columns)) {
+                    let mut sums = [T::default(); WIDE];
+                    for (i, truth) in truth.iter().enumerate() {
+                        let mut rest = *truth;
+                        for (tile, share) in tiles.iter().zip(mix) {
+                            rest.iter_mut().zip(&tile[i]).for_each(|(rest, p)| *rest -= *share * *p);
+                        }
+                        sums.iter_mut().zip(&rest).for_each(|(sum, e)| *sum += *e * *e);
+                    }
+                    errors.iter_mut().skip(column).zip(&sums).for_each(|(error, sum)| *error += sum.wide());
+                }
             }
-            errors.iter_mut().zip(&some).for_each(|(error, some)| *error += some.wide());
         }
     });
     errors
@@ -85,7 +124,8 @@ pub(crate) struct Eigen {
     vectors: Mat<f64>,
 }
 
-/// The eigendecomposition of the row-major symmetric `a` (F×F), which must be positive semidefinite but for rounding.
+/// The eigendecomposition of the row-major symmetric `a` (F×F), of which the lower half is read, and which must be positive
+/// semidefinite but for rounding.
 pub(crate) fn eigen(a: &[f64], features: usize) -> Result<Eigen, Unsolvable> {
     let decomposition =
         MatRef::from_row_major_slice(a, features, features).self_adjoint_eigen(Side::Lower).map_err(|_| Unsolvable)?;
@@ -117,6 +157,11 @@ impl Eigen {
         let scaled = Mat::from_fn(features, features, |i, j| self.vectors[(i, j)] * scale(self.values[j]));
         product(scaled.as_ref(), self.vectors.transpose())
     }
+}
+
+/// `aᵀ` of a row-major rows × columns matrix.
+pub(crate) fn transpose(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+    row_major(MatRef::from_row_major_slice(a, rows, columns).transpose())
 }
 
 /// `a b`, both row-major: `rows`×`inner` by `inner`×`columns`.

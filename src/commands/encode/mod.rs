@@ -7,6 +7,7 @@ mod features;
 mod fit;
 mod predict;
 mod scores;
+mod validate;
 mod write;
 
 use crate::cli::EncodeCommand;
