@@ -217,17 +217,21 @@ impl EncoderSpec {
         let manifest = &files.manifest;
         let spec = Self {
             model: manifest.name.as_str().into(),
-            dims: files.parts().iter().map(|part| part.dims).sum(),
+            dims: manifest.dims,
             sha256: manifest.sha256.model.as_str().into(),
             licence: manifest.licence.as_str().into(),
         };
-        if files.layers.is_empty() { spec } else { spec.of_layer(&files.layers.join("+")) }
+        if files.layers.is_empty() {
+            return spec;
+        }
+        spec.of_layer(&files.layers.join("+"), files.parts().iter().map(|part| part.dims).sum())
     }
 
     /// The same model's layer: what learned from one layer must not go on with another.
-    fn of_layer(self, layer: &str) -> Self {
+    fn of_layer(self, layer: &str, dims: usize) -> Self {
         Self {
             model: format!("{}/{layer}", self.model).into(),
+            dims,
             sha256: manifest::hex_sha256(format!("{} {layer}", self.sha256).as_bytes()).into(),
             ..self
         }

@@ -11,7 +11,7 @@ use crate::linalg::Real;
 
 /// Out-of-fold predictions and how good they are.
 pub struct Validated<T> {
-    /// n × V; NaN where a voxel or a sample is left out.
+    /// Samples in the files × V; NaN where a voxel or a sample is left out.
     pub predicted: Array2<T>,
     /// How good they are.
     pub results: Results,

@@ -119,15 +119,20 @@ impl ImageEncoder {
         let Some(input) = files.manifest.image.clone().filter(|_| kind == Kind::Image) else {
             return Err(EncoderError::WrongKind { path: files.folder, wanted: "image", other: kind.name() });
         };
+        let mut spec = EncoderSpec::new(&files);
         if let Some(layer) = &config.layer {
-            files.choose(std::slice::from_ref(layer))?;
+            if !files.manifest.choose(layer) {
+                let known: Vec<&str> = files.manifest.layers.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                return Err(EncoderError::Layer { path: files.folder, layer: layer.clone(), known });
+            }
+            spec = spec.of_layer(layer, files.manifest.dims);
         }
         let shape = input.shape().map(Some);
         let declared = [(input.input.as_str(), TensorElementType::Float32, shape.as_slice())];
         let network = Network::load(runtime, &files, &declared, threads)?;
         let cache = FeatureCache::new(config.cache);
         let stimuli = config.stimuli.clone();
-        let spec = EncoderSpec::new(&files);
         let mut encoder = Self { spec, network, input, stimuli, cache, buffer: Vec::new(), batching: None };
         let trial = encoder.forward(&encoder.gradient(255), &mut Vec::new());
         trial.map_err(|error| EncoderError::Trial { path: files.folder.join("model.onnx"), error })?;
