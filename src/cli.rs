@@ -1,12 +1,14 @@
 //! What was asked for on the command line? Raw values only; `commands` validates them.
 
 mod encode;
+mod import;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use encode::{EncodeCommand, EvaluateArgs, FoldArgs, ModelArgs, Score};
+pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///

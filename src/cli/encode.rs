@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::import::ImportCommand;
+
 /// `neurod encode`
 #[derive(Debug, Subcommand)]
 pub enum EncodeCommand {
@@ -19,6 +21,12 @@ pub enum EncodeCommand {
   neurod encode evaluate data --lambda auto --folds k=10 --out scores
   neurod encode evaluate data --lambda grid --grid 1,10,100 --delays 1,2,3,4 --folds runs --out scores")]
     Evaluate(EvaluateArgs),
+    /// Turn a data set, as it is released or recorded, into a folder of arrays
+    ///
+    /// DATA gets responses.npy, runs.tsv, regions.tsv, and import.json with the hashes of what it was made from; features
+    /// as well, where the source has some. It appears whole or not at all.
+    #[command(subcommand)]
+    Import(ImportCommand),
 }
 
 /// What is fitted to what.

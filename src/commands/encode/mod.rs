@@ -2,6 +2,7 @@
 
 mod design;
 mod evaluate;
+mod import;
 mod scores;
 mod write;
 
@@ -14,5 +15,6 @@ use crate::cli::EncodeCommand;
 pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
     match command {
         EncodeCommand::Evaluate(args) => evaluate::run(args),
+        EncodeCommand::Import(format) => import::run(format),
     }
 }
