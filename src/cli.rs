@@ -1,6 +1,7 @@
 //! What was asked for on the command line? Raw values only; `commands` validates them.
 
 mod encode;
+mod import;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use encode::{
     EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, ModelArgs, PredictArgs, ScaleArg, Score,
 };
+pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///

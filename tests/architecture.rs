@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("encoding", &["frame", "linalg"], "encoding is pure arithmetic on arrays"),
     ("encoders", &["frame"], "an encoder turns one input into one vector and knows nothing of lanes"),
     ("acquisition", &["frame", "fmri", "native"], "a source makes blocks; a volume becomes regions where it is read"),
-    ("datasets", &["acquisition", "linalg"], "a dataset is read from files, whatever is done with it"),
+    ("datasets", &["frame", "acquisition", "fmri", "linalg"], "a dataset is read from files, whatever is done with it"),
     ("publish", &["frame", "native"], "a sink is given frames and does not ask where they come from"),
     (
         "runtime",

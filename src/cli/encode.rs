@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::import::ImportCommand;
+
 /// `neurod encode`
 #[derive(Debug, Subcommand)]
 pub enum EncodeCommand {
@@ -46,6 +48,12 @@ pub enum EncodeCommand {
     #[command(after_help = "Examples:
   neurod encode predict haxby.neurod new-stimuli --out predictions.npy")]
     Predict(PredictArgs),
+    /// Turn a data set, as it is released or recorded, into a folder of arrays
+    ///
+    /// DATA gets responses.npy, runs.tsv, regions.tsv, and import.json with the hashes of what it was made from; features
+    /// as well, where the source has some. It appears whole or not at all.
+    #[command(subcommand)]
+    Import(ImportCommand),
 }
 
 /// What is fitted to what.

@@ -2,16 +2,17 @@
 //! columns in `runs.tsv` (columns `run`, perhaps `stimulus`) and `regions.tsv` (`voxel`, `region`, `hemisphere`,
 //! `network`, and `x`, `y`, `z` in mm RAS).
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
-use ndarray_npy::{ReadNpyError, ReadableElement, read_npy};
 use sha2::{Digest, Sha256};
 
 use super::DatasetError;
-use crate::acquisition::file::Tsv;
+use super::npy::Header;
+use crate::acquisition::file::{Tsv, TsvRow};
 use crate::linalg::Real;
 
 /// What is known of one column of the responses.
@@ -40,9 +41,9 @@ pub struct Folder<T> {
     pub spaces: Spaces,
     /// n × V.
     pub responses: Array2<T>,
-    /// The run of each sample; empty without runs.tsv.
+    /// The run of each sample; empty where runs.tsv has no such column, or is not there.
     pub runs: Vec<String>,
-    /// The stimulus of each sample; empty where runs.tsv has no such column.
+    /// The stimulus of each sample, one of its own where it is n/a; empty where runs.tsv has no such column.
     pub stimuli: Vec<String>,
     /// One a column of the responses.
     pub voxels: Vec<Voxel>,
@@ -58,14 +59,11 @@ pub struct Folder<T> {
 /// They are missing or no array.
 pub fn is_single(folder: &Path) -> Result<bool, DatasetError> {
     let path = folder.join("responses.npy");
-    let mut start = vec![0; 256];
-    let mut file = File::open(&path).map_err(|error| array(&path, error.to_string()))?;
-    let read = file.read(&mut start).map_err(|error| array(&path, error.to_string()))?;
-    start.truncate(read);
-    Ok(String::from_utf8_lossy(&start).contains("'<f4'"))
+    let header = Header::read(&mut opened(&path)?).map_err(|problem| array(&path, problem))?;
+    Ok(header.kind.get(1..) == Some("f4"))
 }
 
-impl<T: Real + ReadableElement> Folder<T> {
+impl<T: Real> Folder<T> {
     /// Reads `folder`, with these of its feature spaces in this order, or with all of them.
     ///
     /// # Errors
@@ -146,7 +144,7 @@ fn note(folder: &Path, path: &Path, files: &mut Vec<(String, String)>) -> Result
 }
 
 /// The feature spaces and the columns of each, of as many rows as something else has.
-fn side_by_side<T: Real + ReadableElement>(
+fn side_by_side<T: Real>(
     folder: &Path,
     features: &[String],
     mut rows: Option<(usize, &'static str)>,
@@ -184,7 +182,7 @@ fn samples(
     }
     let list = list_of(&path, rows, other)?;
     note(folder, &path, files)?;
-    Ok((column(&list, "run", true)?, column(&list, "stimulus", false)?))
+    Ok((column(&list, "run", Missing::IsWrong)?, column(&list, "stimulus", Missing::StandsAlone)?))
 }
 
 fn array(path: &Path, problem: String) -> DatasetError {
@@ -193,10 +191,17 @@ fn array(path: &Path, problem: String) -> DatasetError {
 
 fn feature_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
     let single = folder.join("features.npy");
-    if single.exists() {
-        return Ok(vec![("features".into(), single)]);
-    }
     let several = folder.join("features");
+    match (single.exists(), several.is_dir()) {
+        (true, false) => return Ok(vec![("features".into(), single)]),
+        (true, true) => {
+            return Err(array(
+                &single,
+                "is there, and a folder features beside it (move the file into the folder)".into(),
+            ));
+        }
+        (false, _) => {}
+    }
     let missing =
         || array(&single, "is missing (n × F, one row a sample; or features/NAME.npy, one a feature space)".into());
     let listed = std::fs::read_dir(&several).map_err(|_| missing())?;
@@ -218,6 +223,9 @@ fn chosen(
     if wanted.is_empty() {
         return Ok(found);
     }
+    if let Some(twice) = wanted.iter().enumerate().find(|(i, name)| wanted.iter().skip(i + 1).any(|o| o == *name)) {
+        return Err(array(folder, format!("feature space \"{}\" is asked for twice", twice.1)));
+    }
     let pick = |name: &String| match found.iter().find(|(known, _)| known == name) {
         Some(space) => Ok(space.clone()),
         None => {
@@ -237,10 +245,17 @@ fn describe(list: &Tsv, voxels: &mut [Voxel]) -> Result<(), DatasetError> {
             voxel.place = Some([x, y, z]);
         }
     }
-    let regions = column(list, "region", true)?;
+    list.required("region")?;
+    let regions = column(list, "region", Missing::IsWrong)?;
     voxels.iter_mut().zip(regions).for_each(|(voxel, region)| voxel.region = region);
-    let names = column(list, "voxel", false)?;
+    let names = column(list, "voxel", Missing::IsWrong)?;
     voxels.iter_mut().zip(names).for_each(|(voxel, name)| voxel.name = name);
+    let mut known = BTreeSet::new();
+    if let Some((row, twice)) = list.rows().zip(voxels.iter()).find(|(_, v)| !known.insert((&v.region, &v.name))) {
+        return Err(row
+            .wrong(format!("voxel \"{}\" of region \"{}\" is there twice", twice.name, twice.region))
+            .into());
+    }
     let known = |name| list.column(name);
     let (hemisphere, network) = (known("hemisphere"), known("network"));
     for (row, voxel) in list.rows().zip(voxels.iter_mut()) {
@@ -251,23 +266,14 @@ fn describe(list: &Tsv, voxels: &mut [Voxel]) -> Result<(), DatasetError> {
 }
 
 /// A matrix of whatever numbers the file holds.
-fn matrix<T: Real + ReadableElement>(path: &Path) -> Result<Array2<T>, DatasetError> {
-    fn other<T: Real, S: ReadableElement + Copy>(path: &Path, wide: fn(S) -> f64) -> Option<Array2<T>> {
-        read_npy::<_, Array2<S>>(path).ok().map(|a| a.mapv(|v| T::of(wide(v))))
-    }
-    match read_npy(path) {
-        Ok(found) => Ok(found),
-        Err(ReadNpyError::WrongDescriptor(descriptor)) => other::<T, f32>(path, f64::from)
-            .or_else(|| other::<T, f64>(path, |v| v))
-            .or_else(|| other::<T, i16>(path, f64::from))
-            .or_else(|| other::<T, i32>(path, f64::from))
-            .or_else(|| other::<T, i64>(path, |v| v as f64))
-            .or_else(|| other::<T, u8>(path, f64::from))
-            .ok_or_else(|| {
-                array(path, format!("holds {descriptor}, no numbers that are known here (save it as float32)"))
-            }),
-        Err(error) => Err(array(path, format!("{error} (a two-dimensional array of numbers, saved with numpy.save)"))),
-    }
+fn matrix<T: Real>(path: &Path) -> Result<Array2<T>, DatasetError> {
+    let wrong = |problem: String| array(path, format!("{problem} (a matrix of numbers, saved with numpy.save)"));
+    let mut input = opened(path)?;
+    Header::read(&mut input).and_then(|header| header.matrix(&mut input, T::of)).map_err(wrong)
+}
+
+fn opened(path: &Path) -> Result<BufReader<File>, DatasetError> {
+    Ok(BufReader::with_capacity(1 << 16, File::open(path).map_err(|error| array(path, error.to_string()))?))
 }
 
 fn list_of(path: &Path, expected: usize, other: &str) -> Result<Tsv, DatasetError> {
@@ -279,14 +285,24 @@ fn list_of(path: &Path, expected: usize, other: &str) -> Result<Tsv, DatasetErro
     Err(DatasetError::Rows { path: path.display().to_string(), got, other: other.into(), expected })
 }
 
-fn column(list: &Tsv, name: &str, required: bool) -> Result<Vec<String>, DatasetError> {
-    let place = if required { Some(list.required(name)?) } else { list.column(name) };
-    let Some(place) = place else { return Ok(Vec::new()) };
-    let cell = |row: crate::acquisition::file::TsvRow<'_>| match row.get(place) {
+/// What a cell without anything in it means.
+#[derive(Clone, Copy, PartialEq)]
+enum Missing {
+    /// Every row needs one.
+    IsWrong,
+    /// It is like no other row.
+    StandsAlone,
+}
+
+/// The cells of a column; none where there is no such column.
+fn column(list: &Tsv, name: &str, missing: Missing) -> Result<Vec<String>, DatasetError> {
+    let Some(place) = list.column(name) else { return Ok(Vec::new()) };
+    let cell = |(i, row): (usize, TsvRow<'_>)| match row.get(place) {
         Some(cell) => Ok(cell.to_owned()),
+        None if missing == Missing::StandsAlone => Ok(format!("n/a {}", i + 1)),
         None => Err(row.wrong(format!("no {name} (every row needs one)")).into()),
     };
-    list.rows().map(cell).collect()
+    list.rows().enumerate().map(cell).collect()
 }
 
 /// SHA-256 of a file, as 64 hex digits.

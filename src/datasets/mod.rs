@@ -1,14 +1,34 @@
 //! What was shown, and what was measured? Features and responses of an experiment, sample by sample.
 
+pub mod bids;
+pub mod bold5000;
 mod folder;
+pub mod mat;
+mod npy;
+pub mod npz;
+pub mod pereira;
+mod plain;
 mod stimuli;
 
 pub use folder::{Folder, Voxel, is_single, sha256};
+pub use plain::{Plain, vacant};
 pub use stimuli::Shown;
+
+use std::path::Path;
 
 use thiserror::Error;
 
 use crate::acquisition::SourceError;
+use crate::acquisition::file::Volumes;
+use crate::fmri::Grid;
+
+/// The grid of a NIfTI image.
+///
+/// # Errors
+/// It cannot be read.
+pub fn grid_of(image: &Path) -> Result<Grid, DatasetError> {
+    Ok(Volumes::open(image)?.grid)
+}
 
 /// Why a dataset cannot be read.
 #[derive(Debug, Error)]
@@ -19,6 +39,16 @@ pub enum DatasetError {
         /// The file.
         path: String,
         /// What is wrong with it, and the mend.
+        problem: String,
+    },
+    /// A file that is wrong at one place.
+    #[error("{path}:{place}: {problem}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// `byte 0x80`, or the variable: `meta.atlases`.
+        place: String,
+        /// What is wrong there, and the mend.
         problem: String,
     },
     /// Files that do not belong together.

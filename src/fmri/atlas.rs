@@ -23,6 +23,12 @@ impl Grid {
         self.dims.iter().product()
     }
 
+    /// The indices of the voxel at this place in memory.
+    pub fn index(&self, voxel: usize) -> [usize; 3] {
+        let [nx, ny, _] = self.dims;
+        [voxel % nx, voxel / nx % ny, voxel / nx / ny]
+    }
+
     /// Where a voxel lies in mm.
     pub fn millimetres(&self, [x, y, z]: [usize; 3]) -> [f64; 3] {
         self.affine.map(|[a, b, c, shift]| a * x as f64 + b * y as f64 + c * z as f64 + shift)
@@ -119,9 +125,7 @@ impl Atlas {
 
     /// The indices of a region's first voxel.
     pub fn first_voxel(&self, region: usize) -> Option<[usize; 3]> {
-        let [nx, ny, _] = self.grid.dims;
-        let voxel = *self.gather.voxels_of(region).first()? as usize;
-        Some([voxel % nx, voxel / nx % ny, voxel / nx / ny])
+        Some(self.grid.index(*self.gather.voxels_of(region).first()? as usize))
     }
 }
 

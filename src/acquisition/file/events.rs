@@ -98,7 +98,7 @@ impl EventSource for FileEvents {
 /// # Errors
 /// Not tab-separated; no `onset` or `duration`; a cell that is not a number; a negative duration; a rule that does not
 /// fit; and where no event at all lies within `length` seconds of run, for then its onsets count from something else.
-pub(super) fn read_events(
+pub(crate) fn read_events(
     path: &Path,
     offset: f64,
     rules: &[SentenceRule],

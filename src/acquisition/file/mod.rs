@@ -46,10 +46,14 @@ use input::malformed;
 use source::{RunReader, Shape};
 
 pub use events::FileEvents;
+pub(crate) use events::read_events;
+pub(crate) use nifti::read_names;
 pub use paced::{Paced, Speed};
 pub use sentence::SentenceRule;
+pub(crate) use sentence::Sentences;
 pub use source::{FileSource, Recorded, RunTimes, Timetable};
 pub(crate) use tsv::{Row as TsvRow, Tsv};
+pub(crate) use volumes::Volumes;
 
 /// Samples in a block of EEG, unless configured.
 const EEG_BLOCK: usize = 32;
@@ -293,7 +297,7 @@ impl ReplayConfig {
         for (run, (path, times)) in self.events.iter().zip(&timetable.runs).enumerate() {
             let path = base.join(path);
             let offset = self.event_offset.get(run).copied().unwrap_or(0.0);
-            runs.push(events::read_events(&path, offset, &self.sentences, times.end() - times.start)?);
+            runs.push(read_events(&path, offset, &self.sentences, times.end() - times.start)?);
             paths.push(path);
         }
         Ok(Some(FileEvents::new(timetable, runs, paths)))

@@ -69,7 +69,7 @@ impl Reduction {
 }
 
 /// Label → name, from a BIDS dseg.tsv with columns `index` and `name`.
-fn read_names(path: &Path) -> Result<BTreeMap<u32, String>, SourceError> {
+pub(crate) fn read_names(path: &Path) -> Result<BTreeMap<u32, String>, SourceError> {
     let tsv = Tsv::read(path)?;
     let (index, name) = (tsv.required("index")?, tsv.required("name")?);
     let mut names = BTreeMap::new();

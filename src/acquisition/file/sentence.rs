@@ -39,14 +39,14 @@ enum Part {
 }
 
 /// The rules, made for one file.
-pub(super) struct Sentences<'a>(Vec<Compiled<'a>>);
+pub(crate) struct Sentences<'a>(Vec<Compiled<'a>>);
 
 impl<'a> Sentences<'a> {
     /// Finds the columns of every rule in `tsv`.
     ///
     /// # Errors
     /// A column that is not there; a template with an open brace.
-    pub(super) fn compile(rules: &'a [SentenceRule], tsv: &Tsv) -> Result<Self, SourceError> {
+    pub(crate) fn compile(rules: &'a [SentenceRule], tsv: &Tsv) -> Result<Self, SourceError> {
         let mut compiled = Vec::with_capacity(rules.len());
         for rule in rules {
             let wanted = |value: &'a String| if value.is_empty() { "n/a" } else { value.as_str() };
@@ -60,7 +60,7 @@ impl<'a> Sentences<'a> {
     ///
     /// # Errors
     /// A `{column:0}` whose cell is no number.
-    pub(super) fn of(&self, row: Row<'_>) -> Result<Option<String>, SourceError> {
+    pub(crate) fn of(&self, row: Row<'_>) -> Result<Option<String>, SourceError> {
         let fits = |rule: &&Compiled<'_>| {
             rule.when.iter().all(|(column, wanted)| row.get(*column).unwrap_or("n/a") == *wanted)
         };

@@ -21,16 +21,16 @@ const EXTENSION_CAP: f32 = (16 << 20) as f32;
 
 /// What a NIfTI-1 header says, checked.
 #[derive(Clone)]
-pub(super) struct Volumes {
-    pub(super) path: PathBuf,
-    pub(super) grid: Grid,
-    pub(super) count: u64,
+pub(crate) struct Volumes {
+    pub(crate) path: PathBuf,
+    pub(crate) grid: Grid,
+    pub(crate) count: u64,
     kind: VoxelType,
     big_endian: bool,
     slope: f64,
     intercept: f64,
     data_at: u64,
-    pub(super) tr: Option<f64>,
+    pub(crate) tr: Option<f64>,
 }
 
 /// How a voxel is stored.
@@ -108,7 +108,7 @@ impl Volumes {
     /// # Errors
     /// By byte: no NIfTI-1 header, NIfTI-2, sizes that are zero, negative or absurd, a voxel type that is no number, a
     /// file shorter than its header says (for `.nii.gz` that shows when the volume is read).
-    pub(super) fn open(path: &Path) -> Result<Self, SourceError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, SourceError> {
         let wrong = |byte: u64, problem: String| at_byte(path, byte, problem);
         let mut bytes = Vec::new();
         unpacked(path)?.take(348).read_to_end(&mut bytes).map_err(|e| damaged(path, 0, &e))?;
@@ -184,7 +184,7 @@ impl Volumes {
     }
 
     /// Opens the file before volume `from`.
-    pub(super) fn stream(&self, from: u64) -> Result<VolumeStream, SourceError> {
+    pub(crate) fn stream(&self, from: u64) -> Result<VolumeStream, SourceError> {
         let mut stream = VolumeStream { volumes: self.clone(), input: unpacked(&self.path)?, at: 0, bytes: Vec::new() };
         let mut skip = self.data_at + from * self.volume_bytes() as u64;
         while skip > 0 {
@@ -197,7 +197,7 @@ impl Volumes {
 }
 
 /// A file on its way from volume to volume.
-pub(super) struct VolumeStream {
+pub(crate) struct VolumeStream {
     volumes: Volumes,
     input: Box<dyn Read + Send>,
     /// Bytes of the unpacked file that have been read.
@@ -224,12 +224,12 @@ impl VolumeStream {
         Ok(())
     }
 
-    pub(super) fn next_volume(&mut self) -> Result<(), SourceError> {
+    pub(crate) fn next_volume(&mut self) -> Result<(), SourceError> {
         self.advance(self.volumes.volume_bytes())
     }
 
     /// A voxel of the volume that was read last, scaled.
-    pub(super) fn value(&self, voxel: usize) -> f64 {
+    pub(crate) fn value(&self, voxel: usize) -> f64 {
         let Volumes { kind, big_endian, slope, intercept, .. } = self.volumes;
         kind.decode(&self.bytes, voxel, big_endian) * slope + intercept
     }

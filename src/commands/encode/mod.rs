@@ -5,6 +5,7 @@ mod evaluate;
 mod extract;
 mod features;
 mod fit;
+mod import;
 mod predict;
 mod scores;
 mod validate;
@@ -22,5 +23,6 @@ pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
         EncodeCommand::Features(args) => features::run(args),
         EncodeCommand::Fit(args) => fit::run(args),
         EncodeCommand::Predict(args) => predict::run(args),
+        EncodeCommand::Import(format) => import::run(format),
     }
 }
