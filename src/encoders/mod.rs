@@ -25,7 +25,9 @@ mod error;
 mod image;
 mod inspect;
 mod manifest;
+mod multimodal;
 mod onnx;
+mod regions;
 mod text;
 mod window;
 
@@ -41,11 +43,13 @@ pub use columns::{ColumnRule, ColumnsConfig, ColumnsEncoder};
 pub use error::{EncodeError, EncoderError};
 // There is a crate of that name.
 pub use self::image::{
-    Filter, ImageConfig, ImageEncoder, ImageError, ImageInput, Layout, MAX_IMAGE_BYTES, MAX_SIDE, Resize, STIM_FILE,
+    Crop, Filter, ImageConfig, ImageEncoder, ImageError, ImageInput, Layout, MAX_IMAGE_BYTES, MAX_SIDE, Resize, STIM_FILE,
 };
 pub use inspect::{Contents, MAX_MODEL_BYTES, MAX_NODES, Refusal, inspect};
 pub use manifest::{Axis, Hashes, Kind, Layer, Manifest, ModelFiles, Pooling, TextInput, WindowInput};
+pub use multimodal::{BOXES, MultimodalConfig, MultimodalEncoder, PictureSource, REGIONS, RegionsSource, Stimulus};
 pub use onnx::{InputShape, Network, Runtime};
+pub use regions::{MAX_REGIONS, MAX_REGIONS_BYTES, Regions, RegionsError, RegionsInput};
 pub use text::{TextConfig, TextEncoder};
 pub use window::{WindowConfig, WindowEncoder, Windows};
 
@@ -59,6 +63,8 @@ pub enum EncoderConfig {
     Image(ImageConfig),
     /// Stretches of a recording.
     Window(WindowConfig),
+    /// The words that events carry, with the pictures they show or what a detector found in them.
+    Multimodal(MultimodalConfig),
     /// The columns of events.tsv, as in a classical design matrix: the baseline that a network has to beat.
     Columns(ColumnsConfig),
 }
@@ -72,6 +78,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::Text(config) => config.validate(),
             EncoderConfig::Image(config) => config.validate(),
+            EncoderConfig::Multimodal(config) => config.validate(),
             EncoderConfig::Window(config) => config.validate(),
             EncoderConfig::Columns(config) => config.validate(),
         }
@@ -82,6 +89,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::Text(config) => Some(&config.model),
             EncoderConfig::Image(config) => Some(&config.model),
+            EncoderConfig::Multimodal(config) => Some(&config.model),
             EncoderConfig::Window(config) => Some(&config.model),
             EncoderConfig::Columns(_) => None,
         }
@@ -92,6 +100,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::Text(config) => config.deadline,
             EncoderConfig::Image(config) => config.deadline,
+            EncoderConfig::Multimodal(config) => config.deadline,
             EncoderConfig::Window(config) => config.deadline,
             EncoderConfig::Columns(_) => f64::INFINITY,
         }
@@ -121,6 +130,11 @@ pub fn build(
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
             let files = ModelFiles::read(&config.model)?;
             Ok(Box::new(ImageEncoder::load(runtime, files, config, config.threads.min(max_threads))?))
+        }
+        EncoderConfig::Multimodal(config) => {
+            let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
+            let files = ModelFiles::read(&config.model)?;
+            Ok(Box::new(MultimodalEncoder::load(runtime, files, config, config.threads.min(max_threads))?))
         }
         EncoderConfig::Window(config) => {
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
@@ -180,6 +194,8 @@ pub enum Input<'a> {
         /// How many samples.
         samples: usize,
     },
+    /// A text with a picture, or with regions of one.
+    Multimodal(Stimulus<'a>),
     /// The columns of an event.
     Columns(&'a std::collections::BTreeMap<String, String>),
 }

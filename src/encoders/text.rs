@@ -162,7 +162,7 @@ impl TextEncoder {
     }
 }
 
-fn tokenizer(json: &[u8], max_tokens: usize) -> Result<Tokenizer, tokenizers::Error> {
+pub(super) fn tokenizer(json: &[u8], max_tokens: usize) -> Result<Tokenizer, tokenizers::Error> {
     let mut tokenizer = Tokenizer::from_bytes(json)?;
     tokenizer.with_padding(None);
     tokenizer.with_truncation(Some(TruncationParams { max_length: max_tokens, ..TruncationParams::default() }))?;

@@ -23,7 +23,7 @@ use super::onnx::{Network, Runtime};
 use super::{EncodeError, Encoder, EncoderError, EncoderSpec, Input, seconds};
 
 pub use decode::{ImageError, MAX_IMAGE_BYTES, MAX_SIDE};
-pub use prepare::{ImageInput, Layout, Resize};
+pub use prepare::{Crop, ImageInput, Layout, Resize};
 pub use resize::Filter;
 
 use resize::{COLOURS, Picture};
@@ -82,7 +82,7 @@ impl ImageConfig {
     }
 }
 
-fn within(stimuli: &Path, name: &Path) -> Result<PathBuf, ImageError> {
+pub(super) fn within(stimuli: &Path, name: &Path) -> Result<PathBuf, ImageError> {
     if name.as_os_str().is_empty() || !name.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(ImageError::Outside);
     }
@@ -117,11 +117,7 @@ impl ImageEncoder {
         };
         let mut spec = EncoderSpec::new(&files);
         if let Some(layer) = &config.layer {
-            if !files.manifest.choose(layer) {
-                let known: Vec<&str> = files.manifest.layers.keys().map(String::as_str).collect();
-                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                return Err(EncoderError::Layer { path: files.folder, layer: layer.clone(), known });
-            }
+            files.choose(layer)?;
             spec = spec.of_layer(layer, files.manifest.dims);
         }
         let shape = input.shape().map(Some);
@@ -161,7 +157,7 @@ impl ImageEncoder {
 }
 
 /// Reads a stimulus file.
-fn read(stimuli: &Path, name: &Path) -> Result<Vec<u8>, ImageError> {
+pub(super) fn read(stimuli: &Path, name: &Path) -> Result<Vec<u8>, ImageError> {
     read_capped(&within(stimuli, name)?, MAX_IMAGE_BYTES).map_err(|error| match error {
         EncoderError::TooLarge { bytes, limit, .. } => ImageError::TooLarge { bytes, limit },
         EncoderError::Missing { path } => {
