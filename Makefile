@@ -19,8 +19,8 @@ test: assets venv ## every test, with every peer that is installed
 	$(CARGO) test --release
 
 .PHONY: venv
-venv: ## the Python peers: scipy, scikit-learn, pylsl, ...
-	$(PYTHON) tools/fetch_assets.py --cache $(CACHE) --only venv
+venv: ## the Python peers (scipy, scikit-learn, pylsl, ...), and a recording that only tests play
+	$(PYTHON) tools/fetch_assets.py --cache $(CACHE) --only venv --only data
 
 assets: ## native libraries, the text and image models, the demo's recordings; pinned, fetched once
 	$(PYTHON) tools/fetch_assets.py --cache $(CACHE) --only libs --only models --only demo

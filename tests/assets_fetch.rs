@@ -68,6 +68,43 @@ fn without_a_network_it_says_what_to_do_and_keeps_nothing_half_done() {
     assert_eq!(left, ["fetch.lock"]);
 }
 
+/// `setup.py` is the package's own program, which pip would run to learn the name of what it has downloaded.
+#[test]
+fn a_source_package_is_unpacked_and_never_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ran, package) = (folder.path().join("ran"), folder.path().join("index/pack-1.0"));
+    std::fs::create_dir_all(package.join("data")).unwrap();
+    std::fs::create_dir(folder.path().join("work")).unwrap();
+    std::fs::write(package.join("setup.py"), format!("open({:?}, 'w')", ran.display().to_string())).unwrap();
+    std::fs::write(package.join("PKG-INFO"), "Metadata-Version: 1.0\nName: pack\nVersion: 1.0\n").unwrap();
+    std::fs::write(package.join("data/values"), "1 2 3").unwrap();
+    let script = r#"
+import hashlib, os, sys, tarfile
+sys.path.insert(0, "tools")
+import fetch_assets as fetch
+archive = "index/pack-1.0.tar.gz"
+os.chdir(sys.argv[1])
+with tarfile.open(archive, "w:gz") as file:
+    file.add("index/pack-1.0", "pack-1.0")
+package = {"kind": "sdist", "package": "pack", "version": "1.0", "megabytes": 1, "sha256": sys.argv[2] or fetch.sha256(archive)}
+with fetch.Sdist(fetch.download(package, "work")) as sdist:
+    print(sdist.open("data/values").read().decode())
+"#;
+    let run = |sha256: &str| {
+        let mut python = Command::new("python3");
+        python.args(["-c", script]).arg(folder.path()).arg(sha256).current_dir(repository(""));
+        python.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", folder.path().join("index")).env("PIP_NO_CACHE_DIR", "1");
+        let output = python.output().unwrap();
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat()
+    };
+    let said = run("");
+    assert!(said.ends_with("1 2 3\n") && !ran.exists(), "{said}");
+    std::fs::remove_dir_all(folder.path().join("work")).unwrap();
+    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let said = run(&"0".repeat(64));
+    assert!(said.contains("not what is pinned by hash") && !ran.exists(), "{said}");
+}
+
 #[test]
 fn weights_that_would_run_code_are_refused_and_run_none() {
     let folder = tempfile::tempdir().unwrap();

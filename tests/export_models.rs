@@ -46,7 +46,9 @@ fn load(runtime: &Runtime, folder: &Path, layer: &str) -> Box<dyn Encoder> {
     let text = format!("model = {folder:?}\nevents = \"screen\"\nstimuli = {stimuli:?}\n{choice}");
     match files.manifest.kind {
         Kind::Text => {
-            assert!(layer.is_empty() || files.manifest.choose(layer));
+            if !layer.is_empty() {
+                files.choose(&[layer.to_owned()]).unwrap();
+            }
             Box::new(TextEncoder::load(runtime, &files, 0, 1).unwrap())
         }
         Kind::Image => {

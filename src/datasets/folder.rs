@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use ndarray_npy::{ReadNpyError, ReadableElement, read_npy};
 use sha2::{Digest, Sha256};
 
@@ -43,6 +43,8 @@ pub struct Folder<T> {
     pub stimuli: Vec<String>,
     /// One a column of the responses.
     pub voxels: Vec<Voxel>,
+    /// The rows of the files that were [left out](Self::leave_out), ascending.
+    pub left_out: Vec<usize>,
     /// SHA-256 of every file that was read, by its name in the folder.
     pub files: Vec<(String, String)>,
 }
@@ -108,7 +110,42 @@ impl<T: Real + ReadableElement> Folder<T> {
             describe(&list, &mut voxels)?;
             note(&path)?;
         }
-        Ok(Self { features, spaces: sizes, responses, runs, stimuli, voxels, files })
+        Ok(Self { features, spaces: sizes, responses, runs, stimuli, voxels, left_out: Vec::new(), files })
+    }
+
+    /// The rows that have no features: NaN throughout a space, as `neurod encode features --skip-bad` writes them. A single
+    /// hole is a mistake, and none of these.
+    pub fn without_features(&self) -> Vec<bool> {
+        let missing = |row: ArrayView1<'_, T>| {
+            let mut from = 0;
+            self.spaces.iter().any(|(_, columns)| {
+                let space = row.slice(s![from..from + columns]);
+                from += columns;
+                !space.is_empty() && space.iter().all(|v| v.wide().is_nan())
+            })
+        };
+        self.features.rows().into_iter().map(missing).collect()
+    }
+
+    /// Leaves these rows out: ascending, counted from 0.
+    pub fn leave_out(&mut self, rows: Vec<usize>) {
+        let kept: Vec<usize> = (0..self.responses.nrows()).filter(|row| rows.binary_search(row).is_err()).collect();
+        let of = |names: &[String]| kept.iter().filter_map(|row| names.get(*row).cloned()).collect();
+        (self.runs, self.stimuli) = (of(&self.runs), of(&self.stimuli));
+        self.features = self.features.select(Axis(0), &kept);
+        self.responses = self.responses.select(Axis(0), &kept);
+        self.left_out = rows;
+    }
+
+    /// Puts what was computed for the rows that were kept where these rows were; NaN where one was left out.
+    pub fn in_place(&self, values: ArrayView2<'_, T>) -> Array2<T> {
+        let mut out = Array2::from_elem((values.nrows() + self.left_out.len(), values.ncols()), T::of(f64::NAN));
+        let kept = (0..out.nrows()).filter(|row| self.left_out.binary_search(row).is_err());
+        kept.collect::<Vec<_>>()
+            .into_iter()
+            .zip(values.rows())
+            .for_each(|(row, values)| out.row_mut(row).assign(&values));
+        out
     }
 }
 
@@ -214,7 +251,11 @@ fn column(list: &Tsv, name: &str, required: bool) -> Result<Vec<String>, Dataset
     list.rows().map(cell).collect()
 }
 
-fn sha256(path: &Path) -> Result<String, DatasetError> {
+/// SHA-256 of a file, as 64 hex digits.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256(path: &Path) -> Result<String, DatasetError> {
     let mut file = File::open(path).map_err(|error| array(path, error.to_string()))?;
     let (mut hash, mut part) = (Sha256::new(), vec![0; 1 << 16]);
     loop {

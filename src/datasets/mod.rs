@@ -1,8 +1,10 @@
 //! What was shown, and what was measured? Features and responses of an experiment, sample by sample.
 
 mod folder;
+mod stimuli;
 
-pub use folder::{Folder, Voxel, is_single};
+pub use folder::{Folder, Voxel, is_single, sha256};
+pub use stimuli::Shown;
 
 use thiserror::Error;
 
@@ -30,6 +32,19 @@ pub enum DatasetError {
         other: String,
         /// The rows of that.
         expected: usize,
+    },
+    /// Stimuli that have no features.
+    #[error(
+        "{rows} of {samples} rows have a stimulus that cannot be encoded{listed}\n(nothing was written: mend them, or give \
+         --skip-bad to write NaN in their rows, which are then left out of every fit)"
+    )]
+    Stimuli {
+        /// How many rows.
+        rows: usize,
+        /// Of how many.
+        samples: usize,
+        /// The first of them, a line each.
+        listed: String,
     },
     /// A list that cannot be read.
     #[error(transparent)]

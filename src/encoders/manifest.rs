@@ -245,6 +245,21 @@ impl Manifest {
         }
     }
 
+    /// What decides which feature an input has: SHA-256 of the files' hashes, everything but the names in the manifest, and
+    /// this version of neurod, which prepares the input.
+    pub fn identity(&self) -> String {
+        let nameless = Self {
+            name: String::new(),
+            licence: String::new(),
+            source: String::new(),
+            layers: BTreeMap::new(),
+            ..self.clone()
+        };
+        // A manifest that was parsed can be written.
+        let settings = serde_json::to_string(&nameless).unwrap_or_default();
+        hex_sha256(format!("{} {settings}", env!("CARGO_PKG_VERSION")).as_bytes())
+    }
+
     /// Makes one of [`layers`](Self::layers) the feature; false where there is none of that name.
     pub fn choose(&mut self, name: &str) -> bool {
         let Some(layer) = self.layers.get(name).cloned() else { return false };
@@ -273,7 +288,7 @@ impl WindowInput {
 }
 
 /// A model folder, read and checked against its hashes; nothing in it has been parsed but the manifest.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ModelFiles {
     /// The folder.
     pub folder: PathBuf,
@@ -283,6 +298,9 @@ pub struct ModelFiles {
     pub model: Vec<u8>,
     /// `tokenizer.json`; empty for what takes no text.
     pub tokenizer: Vec<u8>,
+    /// Which of the manifest's layers are the feature, side by side, as [`choose`](Self::choose) found them; the
+    /// manifest's own output where there is none.
+    pub layers: Vec<String>,
 }
 
 impl ModelFiles {
@@ -299,20 +317,33 @@ impl ModelFiles {
             Some(hash) => read_hashed(&folder.join("tokenizer.json"), MAX_TOKENIZER_BYTES, hash)?,
             None => Vec::new(),
         };
-        Ok(Self { folder: folder.into(), manifest, model, tokenizer })
+        Ok(Self { folder: folder.into(), manifest, model, tokenizer, layers: Vec::new() })
     }
 
-    /// Makes one of the manifest's layers the feature.
+    /// Makes these of the manifest's layers the feature, side by side in this order; one pass gives all of them.
     ///
     /// # Errors
-    /// The manifest names no such layer.
-    pub fn choose(&mut self, layer: &str) -> Result<(), EncoderError> {
-        if self.manifest.choose(layer) {
-            return Ok(());
+    /// A layer that the manifest does not name.
+    pub fn choose(&mut self, layers: &[String]) -> Result<(), EncoderError> {
+        if let Some(layer) = layers.iter().find(|layer| !self.manifest.layers.contains_key(*layer)) {
+            let known: Vec<&str> = self.manifest.layers.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+            return Err(EncoderError::Layer { path: self.folder.clone(), layer: layer.clone(), known });
         }
-        let known: Vec<&str> = self.manifest.layers.keys().map(String::as_str).collect();
-        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-        Err(EncoderError::Layer { path: self.folder.clone(), layer: layer.into(), known })
+        self.layers = layers.to_vec();
+        Ok(())
+    }
+
+    /// The manifest as it is for each part of the feature: for each chosen layer, or for its own output.
+    pub fn parts(&self) -> Vec<Manifest> {
+        if self.layers.is_empty() {
+            return vec![self.manifest.clone()];
+        }
+        let part = |layer: &String| {
+            let mut manifest = self.manifest.clone();
+            manifest.choose(layer).then_some(manifest)
+        };
+        self.layers.iter().filter_map(part).collect()
     }
 }
 

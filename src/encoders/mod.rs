@@ -19,6 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod batch;
 mod cache;
 mod columns;
 mod error;
@@ -28,6 +29,7 @@ mod manifest;
 mod multimodal;
 mod onnx;
 mod regions;
+mod store;
 mod text;
 mod window;
 
@@ -43,13 +45,15 @@ pub use columns::{ColumnRule, ColumnsConfig, ColumnsEncoder};
 pub use error::{EncodeError, EncoderError};
 // There is a crate of that name.
 pub use self::image::{
-    Crop, Filter, ImageConfig, ImageEncoder, ImageError, ImageInput, Layout, MAX_IMAGE_BYTES, MAX_SIDE, Resize, STIM_FILE,
+    Crop, Filter, ImageConfig, ImageEncoder, ImageError, ImageInput, Layout, MAX_IMAGE_BYTES, MAX_SIDE, Resize,
+    STIM_FILE, read_stimulus,
 };
 pub use inspect::{Contents, MAX_MODEL_BYTES, MAX_NODES, Refusal, inspect};
 pub use manifest::{Axis, Hashes, Kind, Layer, Manifest, ModelFiles, Pooling, TextInput, WindowInput};
 pub use multimodal::{BOXES, MultimodalConfig, MultimodalEncoder, PictureSource, REGIONS, RegionsSource, Stimulus};
 pub use onnx::{InputShape, Network, Runtime};
 pub use regions::{MAX_REGIONS, MAX_REGIONS_BYTES, Regions, RegionsError, RegionsInput};
+pub use store::{FeatureStore, StimulusKey};
 pub use text::{TextConfig, TextEncoder};
 pub use window::{WindowConfig, WindowEncoder, Windows};
 
@@ -123,7 +127,10 @@ pub fn build(
         EncoderConfig::Columns(config) => Ok(Box::new(ColumnsEncoder::new(config))),
         EncoderConfig::Text(config) => {
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
-            let files = ModelFiles::read(&config.model)?;
+            let mut files = ModelFiles::read(&config.model)?;
+            if let Some(layer) = &config.layer {
+                files.choose(std::slice::from_ref(layer))?;
+            }
             Ok(Box::new(TextEncoder::load(runtime, &files, config.cache, config.threads.min(max_threads))?))
         }
         EncoderConfig::Image(config) => {
@@ -160,6 +167,17 @@ pub trait Encoder: Send {
     /// The input is of another kind or shape, the runtime refuses, or the feature is not finite. The encoder stays
     /// usable; `out` means nothing.
     fn encode(&mut self, input: &Input<'_>, out: &mut Vec<f32>) -> Result<(), EncodeError>;
+
+    /// Encodes several inputs: a feature or an error each, in their order. Where the network takes batches and gives in
+    /// them what it gives one by one, to 1e-5 of the feature's largest value or of 1 (tried before the first), they go
+    /// through it together; here, one by one.
+    fn encode_batch(&mut self, inputs: &[Input<'_>]) -> Vec<Result<Vec<f32>, EncodeError>> {
+        let one = |input| {
+            let mut feature = Vec::new();
+            self.encode(input, &mut feature).map(|()| feature)
+        };
+        inputs.iter().map(one).collect()
+    }
 
     /// Whether windows of so many seconds of this source are what it takes: rate, number and names of channels, length.
     ///
@@ -216,19 +234,19 @@ pub struct EncoderSpec {
 impl EncoderSpec {
     fn new(files: &ModelFiles) -> Self {
         let manifest = &files.manifest;
-        Self {
+        let spec = Self {
             model: manifest.name.as_str().into(),
-            dims: manifest.dims,
+            dims: files.parts().iter().map(|part| part.dims).sum(),
             sha256: manifest.sha256.model.as_str().into(),
             licence: manifest.licence.as_str().into(),
-        }
+        };
+        if files.layers.is_empty() { spec } else { spec.of_layer(&files.layers.join("+")) }
     }
 
     /// The same model's layer: what learned from one layer must not go on with another.
-    fn of_layer(self, layer: &str, dims: usize) -> Self {
+    fn of_layer(self, layer: &str) -> Self {
         Self {
             model: format!("{}/{layer}", self.model).into(),
-            dims,
             sha256: manifest::hex_sha256(format!("{} {layer}", self.sha256).as_bytes()).into(),
             ..self
         }

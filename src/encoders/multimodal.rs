@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
 use super::cache::{CacheStats, FeatureCache};
-use super::image::{ImageInput, read, within};
+use super::image::{ImageInput, read_stimulus, within};
 use super::manifest::{Kind, ModelFiles};
 use super::onnx::{InputShape, Network, Runtime};
 use super::regions::{Regions, RegionsError, RegionsInput};
@@ -173,10 +173,8 @@ impl MultimodalEncoder {
                 return Err(EncoderError::WrongKind { path: files.folder, wanted: "multimodal", other: kind.name() });
             }
         };
-        let mut spec = EncoderSpec::new(&files);
         if let Some(layer) = &config.layer {
-            files.choose(layer)?;
-            spec = spec.of_layer(layer, files.manifest.dims);
+            files.choose(std::slice::from_ref(layer))?;
         }
         let words: &[Option<usize>] = &[Some(1), None];
         let seen: Vec<Option<usize>> = match &sight {
@@ -184,11 +182,14 @@ impl MultimodalEncoder {
             Sight::Regions(regions) => vec![Some(1), None, Some(regions.dims)],
         };
         let corners: &[Option<usize>] = &[Some(1), None, Some(4)];
-        let mut inputs: Vec<(Role, InputShape<'_>)> = vec![(Role::Ids, (&text.input_ids, TensorElementType::Int64, words))];
+        let mut inputs: Vec<(Role, InputShape<'_>)> =
+            vec![(Role::Ids, (&text.input_ids, TensorElementType::Int64, words))];
         let optional = [(Role::Mask, &text.attention_mask), (Role::Types, &text.token_type_ids)];
-        inputs.extend(optional.into_iter().filter_map(|(role, name)| {
-            Some((role, (name.as_deref()?, TensorElementType::Int64, words)))
-        }));
+        inputs.extend(
+            optional
+                .into_iter()
+                .filter_map(|(role, name)| Some((role, (name.as_deref()?, TensorElementType::Int64, words)))),
+        );
         match &sight {
             Sight::Picture(image) => inputs.push((Role::Pixels, (&image.input, TensorElementType::Float32, &seen))),
             Sight::Regions(regions) => {
@@ -204,7 +205,7 @@ impl MultimodalEncoder {
         let tokenizer = tokenizer(&files.tokenizer, text.max_tokens)
             .map_err(|error| EncoderError::Tokenizer { path, problem: error.to_string() })?;
         let mut encoder = Self {
-            spec,
+            spec: EncoderSpec::new(&files),
             network,
             roles,
             tokenizer,
@@ -305,7 +306,7 @@ impl MultimodalEncoder {
     /// Prepares what is seen, unless the cache has the stimulus: then its feature is in `out`, and what is returned is
     /// `None`. Else it is the key for the cache.
     fn stimulus(&mut self, stimulus: &Stimulus<'_>, out: &mut Vec<f32>) -> Result<Option<String>, EncodeError> {
-        let text = stimulus.text.ok_or_else(|| self.missing("its text (the column stim_text or text, or a marker's text)"))?;
+        let text = stimulus.text.ok_or_else(|| self.missing("its text (the column text)"))?;
         let mut hash = Sha256::new();
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
@@ -314,7 +315,7 @@ impl MultimodalEncoder {
                 let source = stimulus.picture.ok_or_else(|| self.missing("its picture (the column stim_file)"))?;
                 let (name, bytes) = match source {
                     PictureSource::Bytes(bytes) => ("in memory".into(), Ok(bytes.to_vec())),
-                    PictureSource::File(name) => (name.display().to_string(), read(&self.stimuli, name)),
+                    PictureSource::File(name) => (name.display().to_string(), read_stimulus(&self.stimuli, name)),
                 };
                 let wrong = |error| EncodeError::Image { image: name.clone(), error };
                 let bytes = bytes.map_err(wrong)?;

@@ -118,19 +118,27 @@ enum Take {
 /// One input as an encoder will give it: name, element type and shape, `None` where a length varies.
 pub type InputShape<'a> = (&'a str, TensorElementType, &'a [Option<usize>]);
 
-/// One session and the one output that is wanted of it.
+/// One part of the feature.
+struct Part {
+    output: String,
+    take: Take,
+    dims: usize,
+}
+
+/// One session and the outputs that are wanted of it.
 pub struct Network {
     session: Session,
     options: RunOptions<HasSelectedOutputs>,
     model: Arc<str>,
     order: Vec<usize>,
-    take: Take,
-    dims: usize,
+    parts: Vec<Part>,
+    /// Whether every input has a first axis of any length.
+    batches: bool,
 }
 
 impl Network {
-    /// Builds a session for the model in `files` that takes `inputs` and gives the manifest's output. `threads` is how
-    /// many compute one pass.
+    /// Builds a session for the model in `files` that takes `inputs` and gives the manifest's output, or the layers that
+    /// were chosen. `threads` is how many compute one pass.
     ///
     /// # Errors
     /// A model that must not run, that the runtime refuses, or that is not what its manifest says.
@@ -146,11 +154,25 @@ impl Network {
         let session = builder(runtime, threads).and_then(|mut b| b.commit_from_memory(&files.model)).map_err(failed)?;
         let mismatch = |problem| EncoderError::Mismatch { path: path.clone(), problem };
         let order = order(session.inputs(), inputs).map_err(mismatch)?;
-        let take = take(session.outputs(), &files.manifest).map_err(mismatch)?;
-        let wanted = OutputSelector::no_default().with(&files.manifest.output);
+        let any_length =
+            |input: &Outlet| input.dtype().tensor_shape().is_some_and(|s| s.first().is_some_and(|d| *d < 0));
+        let batches = session.inputs().iter().all(any_length);
+        let mut wanted = OutputSelector::no_default();
+        let mut parts: Vec<Part> = Vec::new();
+        for manifest in files.parts() {
+            let take = take(session.outputs(), &manifest).map_err(mismatch)?;
+            if parts.iter().all(|part| part.output != manifest.output) {
+                wanted = wanted.with(&manifest.output);
+            }
+            parts.push(Part { output: manifest.output, take, dims: manifest.dims });
+        }
         let options = RunOptions::new().map_err(failed)?.with_outputs(wanted);
-        let (model, dims) = (files.manifest.name.as_str().into(), files.manifest.dims);
-        Ok(Self { session, options, model, order, take, dims })
+        Ok(Self { session, options, model: files.manifest.name.as_str().into(), order, parts, batches })
+    }
+
+    /// Whether the model says that it takes several inputs in one pass.
+    pub fn batches(&self) -> bool {
+        self.batches
     }
 
     /// For each input in the session's own order, which one of those declared at load it is.
@@ -168,35 +190,73 @@ impl Network {
     /// # Errors
     /// The runtime refuses, or the feature has another length or is not finite; then `out` means nothing.
     pub fn run(&mut self, inputs: &[SessionInputValue<'_>], out: &mut Vec<f32>) -> Result<(), EncodeError> {
+        self.pass(inputs, &[], std::slice::from_mut(out))?;
+        self.finite(out)
+    }
+
+    /// One pass over `count` inputs, which lie one after another on the first axis; their features in order. Of an output
+    /// of many vectors the first `tokens` of each input count, where that is given: what follows is padding.
+    ///
+    /// # Errors
+    /// For all: the runtime refuses, or the features have another length. For one: it is not finite.
+    pub fn run_batch(
+        &mut self,
+        inputs: &[SessionInputValue<'_>],
+        count: usize,
+        tokens: &[usize],
+    ) -> Result<Vec<Result<Vec<f32>, EncodeError>>, EncodeError> {
+        let mut features = vec![Vec::new(); count];
+        self.pass(inputs, tokens, &mut features)?;
+        Ok(features.into_iter().map(|feature| self.finite(&feature).map(|()| feature)).collect())
+    }
+
+    fn pass(
+        &mut self,
+        inputs: &[SessionInputValue<'_>],
+        tokens: &[usize],
+        features: &mut [Vec<f32>],
+    ) -> Result<(), EncodeError> {
         let model = &self.model;
         let failed = |error: ort::Error| EncodeError::Run { model: Arc::clone(model), problem: error.to_string() };
-        out.clear();
+        features.iter_mut().for_each(Vec::clear);
         let outputs = self.session.run_with_options(inputs, &self.options).map_err(failed)?;
-        // Just one output was asked for.
-        let Some(value) = outputs.values().next() else {
-            return Err(EncodeError::Length { model: Arc::clone(model), expected: self.dims, got: 0 });
-        };
-        let (_, data) = value.try_extract_tensor::<f32>().map_err(failed)?;
-        let dims = self.dims;
-        match self.take {
-            Take::All => out.extend_from_slice(data),
-            Take::Row(row) => out.extend_from_slice(data.get(row * dims..(row + 1) * dims).unwrap_or_default()),
-            Take::Mean => mean_of_rows(data, dims, out),
-            Take::MeanOfColumns => mean_of_columns(data, dims, out),
+        for Part { output, take, dims } in &self.parts {
+            let wrong = |got| EncodeError::Length { model: Arc::clone(model), expected: *dims, got };
+            let (_, data) = outputs.get(output).ok_or_else(|| wrong(0))?.try_extract_tensor::<f32>().map_err(failed)?;
+            let size = data.len() / features.len().max(1);
+            for (i, feature) in features.iter_mut().enumerate() {
+                let data = data.get(i * size..(i + 1) * size).unwrap_or_default();
+                let before = feature.len();
+                match *take {
+                    Take::All => feature.extend_from_slice(data),
+                    Take::Row(row) => {
+                        feature.extend_from_slice(data.get(row * dims..(row + 1) * dims).unwrap_or_default())
+                    }
+                    Take::Mean => {
+                        let counted = tokens.get(i).and_then(|tokens| data.get(..tokens * dims));
+                        mean_of_rows(counted.unwrap_or(data), *dims, feature);
+                    }
+                    Take::MeanOfColumns => mean_of_columns(data, *dims, feature),
+                }
+                if feature.len() != before + dims {
+                    return Err(wrong(data.len()));
+                }
+            }
         }
-        if out.len() != dims {
-            return Err(EncodeError::Length { model: Arc::clone(model), expected: dims, got: data.len() });
-        }
-        match out.iter().filter(|v| !v.is_finite()).count() {
+        Ok(())
+    }
+
+    fn finite(&self, feature: &[f32]) -> Result<(), EncodeError> {
+        match feature.iter().filter(|v| !v.is_finite()).count() {
             0 => Ok(()),
-            count => Err(EncodeError::NonFinite { model: Arc::clone(model), count }),
+            count => Err(EncodeError::NonFinite { model: Arc::clone(&self.model), count }),
         }
     }
 }
 
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Network").field("model", &self.model).field("dims", &self.dims).finish_non_exhaustive()
+        f.debug_struct("Network").field("model", &self.model).finish_non_exhaustive()
     }
 }
 

@@ -2,15 +2,20 @@
 //!
 //! The tokenizer is native (the `tokenizers` crate reads the model's own `tokenizer.json`) and gives the same numbers
 //! as the Python package of that name. One sentence is one pass: nothing is padded, what is longer than the model's
-//! maximum is cut at the end, special tokens kept. Features of sentences seen before come from a bounded cache.
+//! maximum is cut at the end, special tokens kept (or refused, by a [strict](TextEncoder::strict) encoder). Features of
+//! sentences seen before come from a bounded cache. In a batch the shorter texts are padded and masked, if the model
+//! minds the mask; else those of one length go together.
 
+use std::collections::BTreeMap;
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use ort::session::SessionInputValue;
 use ort::value::{TensorElementType, TensorRef};
 use serde::{Deserialize, Serialize};
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
+use super::batch::{self, Batching, Features};
 use super::cache::{CacheStats, FeatureCache};
 use super::manifest::{Kind, ModelFiles};
 use super::onnx::{InputShape, Network, Runtime};
@@ -24,6 +29,9 @@ pub struct TextConfig {
     pub model: std::path::PathBuf,
     /// The event source whose texts are encoded, by its name under `[events]`.
     pub events: String,
+    /// Which of the layers in the model's manifest is the feature; the manifest's own output where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
     /// How many seconds one pass may take before it counts as late.
     #[serde(default = "deadline")]
     pub deadline: f64,
@@ -79,6 +87,10 @@ pub struct TextEncoder {
     ids: Vec<i64>,
     mask: Vec<i64>,
     types: Vec<i64>,
+    /// The most tokens that the network takes.
+    limit: usize,
+    /// How texts go through the network together, once that was tried.
+    batching: Option<Batching>,
 }
 
 impl TextEncoder {
@@ -116,11 +128,28 @@ impl TextEncoder {
             ids: Vec::with_capacity(input.max_tokens),
             mask: Vec::with_capacity(input.max_tokens),
             types: Vec::with_capacity(input.max_tokens),
+            limit: input.max_tokens,
+            batching: None,
         };
         let mut feature = Vec::with_capacity(manifest.dims);
         let trial = encoder.forward("A trial before the first stimulus.", &mut feature);
         trial.map_err(|error| EncoderError::Trial { path: files.folder.join("model.onnx"), error })?;
         Ok(encoder)
+    }
+
+    /// The same encoder, but a text that is longer than the model takes is an error: what is cut is not what was read.
+    ///
+    /// # Errors
+    /// The tokenizer cannot be set to cut nothing.
+    pub fn strict(mut self) -> Result<Self, EncodeError> {
+        let done = self.tokenizer.with_truncation(None).map(|_| ());
+        match done {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                let model = Arc::clone(self.network.model());
+                Err(EncodeError::Run { model, problem: error.to_string() })
+            }
+        }
     }
 
     /// The tokens of a text, as the network sees them.
@@ -131,22 +160,41 @@ impl TextEncoder {
         Ok(self.tokenize(text)?.get_ids().to_vec())
     }
 
-    fn tokenize(&self, text: &str) -> Result<tokenizers::Encoding, EncodeError> {
+    fn tokenize(&self, text: &str) -> Result<Encoding, EncodeError> {
         let failed = |error: tokenizers::Error| EncodeError::Run {
             model: Arc::clone(self.network.model()),
             problem: error.to_string(),
         };
-        self.tokenizer.encode_fast(text, true).map_err(failed)
+        let encoding = self.tokenizer.encode_fast(text, true).map_err(failed)?;
+        if encoding.len() > self.limit {
+            let model = Arc::clone(self.network.model());
+            return Err(EncodeError::TooLong { model, tokens: encoding.len(), limit: self.limit });
+        }
+        Ok(encoding)
     }
 
     /// One pass, cache or no cache.
     fn forward(&mut self, text: &str, out: &mut Vec<f32>) -> Result<(), EncodeError> {
         let encoding = self.tokenize(text)?;
+        let mut features = self.pass(&[&encoding])?;
+        *out = features.pop().unwrap_or_else(|| Ok(Vec::new()))?;
+        Ok(())
+    }
+
+    /// One pass over several texts, padded to the longest.
+    fn pass(&mut self, texts: &[&Encoding]) -> Result<Features, EncodeError> {
+        let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+        let longest = lengths.iter().copied().max().unwrap_or(0);
         self.ids.clear();
-        self.ids.extend(encoding.get_ids().iter().map(|id| i64::from(*id)));
-        self.mask.resize(self.ids.len(), 1);
+        self.mask.clear();
+        for text in texts {
+            let padding = longest - text.len();
+            self.ids.extend(text.get_ids().iter().map(|id| i64::from(*id)).chain(repeat_n(0, padding)));
+            self.mask.extend(repeat_n(1, text.len()).chain(repeat_n(0, padding)));
+        }
+        self.types.clear();
         self.types.resize(self.ids.len(), 0);
-        let shape = [1, self.ids.len()];
+        let shape = [texts.len(), longest];
         let model = self.network.model();
         let failed = |error: ort::Error| EncodeError::Run { model: Arc::clone(model), problem: error.to_string() };
         let mut inputs: Vec<SessionInputValue<'_>> = Vec::with_capacity(self.roles.len());
@@ -158,7 +206,32 @@ impl TextEncoder {
             };
             inputs.push(TensorRef::from_array_view((shape, values.as_slice())).map_err(failed)?.into());
         }
-        self.network.run(&inputs, out)
+        self.network.run_batch(&inputs, texts.len(), &lengths)
+    }
+
+    fn one_by_one(&mut self, texts: &[&Encoding]) -> Features {
+        texts.iter().map(|text| self.pass(&[text])?.pop().unwrap_or_else(|| Ok(Vec::new()))).collect()
+    }
+
+    /// How texts go through the network together: tried once.
+    fn batching(&mut self) -> Result<Batching, EncodeError> {
+        if let Some(known) = self.batching {
+            return Ok(known);
+        }
+        let long = self.tokenize("A trial before the rest.")?;
+        let (other, short) = (self.tokenize("The rest before a trial.")?, self.tokenize("A trial")?);
+        let takes_batches = self.network.batches();
+        let mut agree = |texts: &[&Encoding]| batch::agree(self.one_by_one(texts), self.pass(texts));
+        let batching = if !takes_batches {
+            Batching::Single
+        } else if agree(&[&long, &short, &other]) {
+            Batching::Padded
+        } else if agree(&[&long, &other]) {
+            Batching::Alike
+        } else {
+            Batching::Single
+        };
+        Ok(*self.batching.insert(batching))
     }
 }
 
@@ -186,6 +259,33 @@ impl Encoder for TextEncoder {
         self.forward(text, out)?;
         self.cache.insert(text, out);
         Ok(())
+    }
+
+    fn encode_batch(&mut self, inputs: &[Input<'_>]) -> Features {
+        let tokenized = inputs.iter().map(|input| match input {
+            Input::Text(text) => self.tokenize(text),
+            _ => Err(EncodeError::WrongInput { model: Arc::clone(self.network.model()), takes: "a text" }),
+        });
+        let (encodings, places) = batch::sound(tokenized.collect());
+        let batching = self.batching().unwrap_or(Batching::Single);
+        let mut groups: BTreeMap<usize, Vec<(usize, &Encoding)>> = BTreeMap::new();
+        for (place, text) in encodings.iter().enumerate() {
+            let group = match batching {
+                Batching::Padded => 0,
+                Batching::Alike => text.len(),
+                Batching::Single => place,
+            };
+            groups.entry(group).or_default().push((place, text));
+        }
+        let mut features: Vec<(usize, Result<Vec<f32>, EncodeError>)> = Vec::with_capacity(encodings.len());
+        for group in groups.into_values() {
+            let (there, texts): (Vec<usize>, Vec<&Encoding>) = group.into_iter().unzip();
+            // What is refused together may do alone.
+            let of_group = self.pass(&texts).unwrap_or_else(|_| self.one_by_one(&texts));
+            features.extend(there.into_iter().zip(of_group));
+        }
+        features.sort_by_key(|(place, _)| *place);
+        places.fill(features.into_iter().map(|(_, feature)| feature).collect())
     }
 
     fn cache(&self) -> Option<Arc<CacheStats>> {

@@ -1,7 +1,7 @@
 //! How well do features predict the brain, offline? Ridge regression over folds, and how good its predictions are.
 //!
 //! Features X (n samples × F) and responses Y (n × V voxels or regions) come as arrays; [`folds`] says which rows teach
-//! and which are predicted, [`solve`] fits and predicts, with one λ or one a voxel,
+//! and which are predicted, [`scale`] in what units features count, [`solve`] fits and predicts, with one λ or one a voxel,
 //! [`metrics`] and [`two_v_two`] say how well, [`statistics`] how surely, [`ceiling`] how well it could be at best. Everything is deterministic: the
 //! same arrays, folds and λ give the same bits, however many cores there are.
 
@@ -12,6 +12,7 @@ pub mod folds;
 pub mod metrics;
 mod parallel;
 pub mod report;
+pub mod scale;
 pub mod solve;
 pub mod statistics;
 pub mod two_v_two;

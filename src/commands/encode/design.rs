@@ -1,17 +1,18 @@
 //! What is to be fitted to what? The arrays and the choices of the command line, read and checked once.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, CowArray, Ix2, s};
 use ndarray_npy::ReadableElement;
 
 use super::scores::Quality;
-use crate::cli::{FoldArgs, ModelArgs, Score};
+use crate::cli::{FoldArgs, ModelArgs, ScaleArg, Score};
 use crate::datasets::Folder;
 use crate::encoding::EncodingError;
 use crate::encoding::folds::{Fold, Folds, Samples, Scheme, divide};
+use crate::encoding::scale::{Scale, Scaler};
 use crate::encoding::solve::{Criterion, Lambda, Ridge};
 use crate::linalg::Real;
 
@@ -24,6 +25,8 @@ pub struct Design<T> {
     pub data: Folder<T>,
     /// The features with their delays: n × (F · delays).
     pub x: Array2<T>,
+    /// In what units they count.
+    scale: Scale,
     /// What each voxel is good for.
     pub quality: Vec<Quality>,
     /// How λ is found.
@@ -40,9 +43,19 @@ impl<T: Real + ReadableElement> Design<T> {
     pub fn read(args: &ModelArgs) -> anyhow::Result<Self> {
         let ridge = ridge(args)?;
         let mut data = Folder::<T>::read(&args.data, &args.features)?;
-        let x = delayed(data.features.view(), &data.runs, &args.delays);
-        if let Some(((row, column), _)) = x.indexed_iter().find(|(_, v)| !v.wide().is_finite()) {
+        let mut x = delayed(data.features.view(), &data.runs, &args.delays);
+        let missing = left_out(&data, &args.delays);
+        let kept: Vec<usize> = (0..x.nrows()).filter(|row| missing.binary_search(row).is_err()).collect();
+        let not_finite = |row: &&usize| x.row(**row).iter().any(|v| !v.wide().is_finite());
+        if let Some(row) = kept.iter().find(not_finite).copied() {
+            let column = x.row(row).iter().position(|v| !v.wide().is_finite()).unwrap_or(0);
             return Err(EncodingError::NotFinite { row, column }.into());
+        }
+        if !missing.is_empty() {
+            let (count, samples) = (missing.len(), x.nrows());
+            writeln!(io::stderr(), "{count} of {samples} samples are left out: their features are missing")?;
+            x = x.select(Axis(0), &kept);
+            data.leave_out(missing);
         }
         // A voxel with a hole in it cannot be learned, and must not poison its neighbours.
         let quality = Quality::of(data.responses.view());
@@ -52,7 +65,24 @@ impl<T: Real + ReadableElement> Design<T> {
             }
         }
         let samples = Samples { runs: data.runs.clone(), stimuli: data.stimuli.clone() };
-        Ok(Self { data, x, quality, ridge, samples })
+        let scale = match args.scale {
+            ScaleArg::None => Scale::None,
+            ScaleArg::Space => Scale::Space,
+            ScaleArg::Column => Scale::Column,
+        };
+        Ok(Self { data, x, scale, quality, ridge, samples })
+    }
+
+    /// The features in the units that these rows teach: n × (F · delays).
+    pub fn scaled(&self, rows: &[usize]) -> CowArray<'_, T, Ix2> {
+        if self.scale == Scale::None {
+            return self.x.view().into();
+        }
+        // Each delay repeats all spaces.
+        let once: Vec<usize> =
+            self.data.spaces.iter().enumerate().flat_map(|(i, (_, columns))| vec![i; *columns]).collect();
+        let spaces: Vec<usize> = once.iter().copied().cycle().take(self.x.ncols()).collect();
+        Scaler::of(self.x.view(), rows, &spaces, self.scale).apply(self.x.view()).into()
     }
 
     /// The responses: n × V.
@@ -134,6 +164,15 @@ pub fn progress(steps: usize, what: &str) -> ProgressBar {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
     bar
+}
+
+/// The rows in which a feature is missing, now or at one of the delays.
+fn left_out<T: Real + ReadableElement>(data: &Folder<T>, delays: &[usize]) -> Vec<usize> {
+    let mark = |missing| T::of(f64::from(u8::from(missing)));
+    let marks: Vec<T> = data.without_features().into_iter().map(mark).collect();
+    let marks = delayed(Array1::from(marks).insert_axis(Axis(1)).view(), &data.runs, delays);
+    let marked = |row: &usize| marks.row(*row).iter().any(|mark| mark.wide() > 0.0);
+    (0..marks.nrows()).filter(marked).collect()
 }
 
 /// One copy of the features a delay, zero where a run has not lasted that long.

@@ -29,20 +29,22 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
 fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) -> anyhow::Result<()> {
     let scheme = scheme(&args.folds)?;
     let design = Design::<T>::read(&args.model)?;
-    let (x, y, ridge) = (design.x.view(), design.y(), &design.ridge);
+    let (y, ridge) = (design.y(), &design.ridge);
     let Folds { folds, purged } = design.folds(scheme)?;
     let bar = progress(folds.len() + 1, "fold");
     let mut predicted = Array2::from_elem(y.raw_dim(), T::of(0.0));
     for fold in &folds {
-        let lambdas = choose(x, y, &design.inner_folds(&fold.train, scheme)?, ridge)?;
-        let of_fold = predict(x, y, fold, &lambdas, ridge.centre)?;
+        let x = design.scaled(&fold.train);
+        let lambdas = choose(x.view(), y, &design.inner_folds(&fold.train, scheme)?, ridge)?;
+        let of_fold = predict(x.view(), y, fold, &lambdas, ridge.centre)?;
         for (row, values) in fold.test.iter().zip(of_fold.rows()) {
             predicted.row_mut(*row).assign(&values);
         }
         bar.inc(1);
     }
     let everything: Vec<usize> = (0..y.nrows()).collect();
-    let lambdas = choose(x, y, &design.inner_folds(&everything, scheme)?, ridge)?;
+    let x = design.scaled(&everything);
+    let lambdas = choose(x.view(), y, &design.inner_folds(&everything, scheme)?, ridge)?;
     let (data, quality) = (&design.data, &design.quality);
     let certainty =
         Certainty { runs: &data.runs, stimuli: &data.stimuli, permutations: args.permutations, seed: args.folds.seed };
@@ -55,6 +57,7 @@ fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) ->
     }
     let summary = write::summary(args, data, x.ncols(), folds.len(), purged, &results);
     let report = write::report(args, data, x.ncols(), folds.len(), purged, &results);
+    let predicted = data.in_place(predicted.view());
     write::all(&args.out, &predicted, &results, &data.voxels, &summary, &report)?;
     let mut out = io::stdout();
     if args.json {

@@ -2,6 +2,8 @@
 
 mod design;
 mod evaluate;
+mod extract;
+mod features;
 mod scores;
 mod write;
 
@@ -14,5 +16,6 @@ use crate::cli::EncodeCommand;
 pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
     match command {
         EncodeCommand::Evaluate(args) => evaluate::run(args),
+        EncodeCommand::Features(args) => features::run(args),
     }
 }

@@ -40,7 +40,8 @@ pub fn summary<T>(
         data.files.iter().map(|(name, hash)| (name.clone(), hash.clone().into())).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"), "lambda": args.model.lambda, "grid": args.model.grid, "folds": args.folds.folds,
-        "seed": args.folds.seed, "permutations": args.permutations, "delays": args.model.delays, "centre": !args.model.no_centre,
+        "seed": args.folds.seed, "permutations": args.permutations, "delays": args.model.delays,
+        "scale": format!("{:?}", args.model.scale).to_lowercase(), "samples_left_out": data.left_out.len(), "centre": !args.model.no_centre,
         "score": format!("{:?}", args.model.score).to_lowercase(), "samples": data.responses.nrows(),
         "features": columns, "feature_spaces": data.spaces.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "voxels": data.responses.ncols(), "constant_voxels": count(Quality::Constant),
@@ -74,6 +75,7 @@ pub fn report<T>(
         setting("grid", format!("{:?}", args.model.grid)),
         setting("folds", format!("{} ({folds} parts)", args.folds.folds)),
         setting("delays", format!("{:?}", args.model.delays)),
+        setting("scale", format!("{:?}", args.model.scale).to_lowercase()),
         setting("centred", (!args.model.no_centre).to_string()),
         setting("permutations", args.permutations.to_string()),
     ];

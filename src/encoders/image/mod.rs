@@ -11,12 +11,14 @@ mod decode;
 mod prepare;
 mod resize;
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ort::value::{TensorElementType, TensorRef};
 use serde::{Deserialize, Serialize};
 
+use super::batch::{self, Batching, Features};
 use super::cache::{CacheStats, FeatureCache};
 use super::manifest::{Kind, ModelFiles, hex_sha256, read_capped};
 use super::onnx::{Network, Runtime};
@@ -98,6 +100,8 @@ pub struct ImageEncoder {
     stimuli: PathBuf,
     cache: FeatureCache,
     buffer: Vec<f32>,
+    /// How pictures go through the network together, once that was tried.
+    batching: Option<Batching>,
 }
 
 impl ImageEncoder {
@@ -115,20 +119,17 @@ impl ImageEncoder {
         let Some(input) = files.manifest.image.clone().filter(|_| kind == Kind::Image) else {
             return Err(EncoderError::WrongKind { path: files.folder, wanted: "image", other: kind.name() });
         };
-        let mut spec = EncoderSpec::new(&files);
         if let Some(layer) = &config.layer {
-            files.choose(layer)?;
-            spec = spec.of_layer(layer, files.manifest.dims);
+            files.choose(std::slice::from_ref(layer))?;
         }
         let shape = input.shape().map(Some);
         let declared = [(input.input.as_str(), TensorElementType::Float32, shape.as_slice())];
         let network = Network::load(runtime, &files, &declared, threads)?;
         let cache = FeatureCache::new(config.cache);
         let stimuli = config.stimuli.clone();
-        let mut encoder = Self { spec, network, input, stimuli, cache, buffer: Vec::new() };
-        let side = encoder.input.size;
-        let data = (0..side * side * COLOURS).map(|i| (i / COLOURS % side * 255 / side) as u8).collect();
-        let trial = encoder.forward(&Picture { width: side, height: side, data }, &mut Vec::new());
+        let spec = EncoderSpec::new(&files);
+        let mut encoder = Self { spec, network, input, stimuli, cache, buffer: Vec::new(), batching: None };
+        let trial = encoder.forward(&encoder.gradient(255), &mut Vec::new());
         trial.map_err(|error| EncoderError::Trial { path: files.folder.join("model.onnx"), error })?;
         Ok(encoder)
     }
@@ -140,6 +141,60 @@ impl ImageEncoder {
         let failed = |error: ort::Error| EncodeError::Run { model: Arc::clone(model), problem: error.to_string() };
         let tensor = TensorRef::from_array_view((self.input.shape(), self.buffer.as_slice())).map_err(failed)?;
         self.network.run(&[tensor.into()], out)
+    }
+
+    /// A picture that grows brighter from left to right, up to this.
+    fn gradient(&self, brightest: usize) -> Picture {
+        let side = self.input.size;
+        let data = (0..side * side * COLOURS).map(|i| (i / COLOURS % side * brightest / side) as u8).collect();
+        Picture { width: side, height: side, data }
+    }
+
+    fn one_by_one(&mut self, pictures: &[Picture]) -> Features {
+        let one = |picture| {
+            let mut feature = Vec::new();
+            self.forward(picture, &mut feature).map(|()| feature)
+        };
+        pictures.iter().map(one).collect()
+    }
+
+    /// One pass over several pictures.
+    fn together(&mut self, pictures: &[Picture]) -> Result<Features, EncodeError> {
+        let mut data = Vec::new();
+        for picture in pictures {
+            self.input.normalise(picture, &mut self.buffer);
+            data.extend_from_slice(&self.buffer);
+        }
+        let [_, first, second, third] = self.input.shape();
+        let shape = [pictures.len(), first, second, third];
+        let model = self.network.model();
+        let failed = |error: ort::Error| EncodeError::Run { model: Arc::clone(model), problem: error.to_string() };
+        let tensor = TensorRef::from_array_view((shape, data.as_slice())).map_err(failed)?;
+        self.network.run_batch(&[tensor.into()], pictures.len(), &[])
+    }
+
+    /// How pictures go through the network together: tried once.
+    fn batching(&mut self) -> Batching {
+        if let Some(known) = self.batching {
+            return known;
+        }
+        let trial = [self.gradient(255), self.gradient(90)];
+        let agree = self.network.batches() && batch::agree(self.one_by_one(&trial), self.together(&trial));
+        *self.batching.insert(if agree { Batching::Alike } else { Batching::Single })
+    }
+
+    /// The bytes of a stimulus, and what it is called.
+    fn bytes<'a>(&self, input: &Input<'a>) -> Result<(String, Cow<'a, [u8]>), EncodeError> {
+        match *input {
+            Input::Image(name) => {
+                let image = name.display().to_string();
+                let bytes = read_stimulus(&self.stimuli, name);
+                let bytes = bytes.map_err(|error| EncodeError::Image { image: image.clone(), error })?;
+                Ok((image, bytes.into()))
+            }
+            Input::ImageBytes(bytes) => Ok(("in memory".into(), bytes.into())),
+            _ => Err(EncodeError::WrongInput { model: Arc::clone(self.network.model()), takes: "an image" }),
+        }
     }
 
     fn remembered(&mut self, name: &str, bytes: &[u8], out: &mut Vec<f32>) -> Result<(), EncodeError> {
@@ -156,8 +211,11 @@ impl ImageEncoder {
     }
 }
 
-/// Reads a stimulus file.
-pub(super) fn read(stimuli: &Path, name: &Path) -> Result<Vec<u8>, ImageError> {
+/// Reads a stimulus file, by its name from the stimuli folder on.
+///
+/// # Errors
+/// A name that leads out of the folder; a file that is missing, unreadable or larger than [`MAX_IMAGE_BYTES`].
+pub fn read_stimulus(stimuli: &Path, name: &Path) -> Result<Vec<u8>, ImageError> {
     read_capped(&within(stimuli, name)?, MAX_IMAGE_BYTES).map_err(|error| match error {
         EncoderError::TooLarge { bytes, limit, .. } => ImageError::TooLarge { bytes, limit },
         EncoderError::Missing { path } => {
@@ -173,15 +231,22 @@ impl Encoder for ImageEncoder {
     }
 
     fn encode(&mut self, input: &Input<'_>, out: &mut Vec<f32>) -> Result<(), EncodeError> {
-        match *input {
-            Input::Image(name) => {
-                let image = || name.display().to_string();
-                let bytes = read(&self.stimuli, name).map_err(|error| EncodeError::Image { image: image(), error })?;
-                self.remembered(&image(), &bytes, out)
-            }
-            Input::ImageBytes(bytes) => self.remembered("in memory", bytes, out),
-            _ => Err(EncodeError::WrongInput { model: Arc::clone(self.network.model()), takes: "an image" }),
-        }
+        let (image, bytes) = self.bytes(input)?;
+        self.remembered(&image, &bytes, out)
+    }
+
+    fn encode_batch(&mut self, inputs: &[Input<'_>]) -> Vec<Result<Vec<f32>, EncodeError>> {
+        let decoded = inputs.iter().map(|input| {
+            let (image, bytes) = self.bytes(input)?;
+            decode::decode(&bytes).map_err(|error| EncodeError::Image { image, error })
+        });
+        let (pictures, places) = batch::sound(decoded.collect());
+        let features = match self.batching() {
+            Batching::Single => self.one_by_one(&pictures),
+            // What is refused together may do alone.
+            _ => self.together(&pictures).unwrap_or_else(|_| self.one_by_one(&pictures)),
+        };
+        places.fill(features)
     }
 
     fn cache(&self) -> Option<Arc<CacheStats>> {

@@ -97,7 +97,9 @@ pub enum RegionsError {
         count: usize,
     },
     /// Features of another length than the model takes.
-    #[error("features of {got} values a region; the model takes {expected} (extract them with the detector it was trained with)")]
+    #[error(
+        "features of {got} values a region; the model takes {expected} (extract them with the detector it was trained with)"
+    )]
     Dims {
         /// How long they are.
         got: usize,
@@ -152,11 +154,7 @@ impl Regions {
     ///
     /// # Errors
     /// What breaks the invariants above.
-    pub fn new(
-        count: usize,
-        features: Vec<f32>,
-        boxes: Option<Vec<[f32; CORNERS]>>,
-    ) -> Result<Self, RegionsError> {
+    pub fn new(count: usize, features: Vec<f32>, boxes: Option<Vec<[f32; CORNERS]>>) -> Result<Self, RegionsError> {
         if !(1..=MAX_REGIONS).contains(&count) {
             return Err(RegionsError::Count { got: count });
         }
@@ -241,8 +239,7 @@ mod tests {
 
     #[test]
     fn what_the_model_does_not_take_is_named() {
-        let input: RegionsInput =
-            toml::from_str("features = \"f\"\nboxes = \"b\"\ndims = 2\nmost = 2").unwrap();
+        let input: RegionsInput = toml::from_str("features = \"f\"\nboxes = \"b\"\ndims = 2\nmost = 2").unwrap();
         let says = |count, dims: usize| {
             let regions = Regions::new(count, vec![0.0; count * dims], None).unwrap();
             input.check(&regions).unwrap_err().to_string()
