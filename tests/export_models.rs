@@ -47,7 +47,7 @@ fn load(runtime: &Runtime, folder: &Path, layer: &str) -> Box<dyn Encoder> {
     match files.manifest.kind {
         Kind::Text => {
             if !layer.is_empty() {
-                files.choose(&[layer.to_owned()]).unwrap();
+                files.choose_all(&[layer.to_owned()]).unwrap();
             }
             Box::new(TextEncoder::load(runtime, &files, 0, 1).unwrap())
         }

@@ -201,16 +201,6 @@ pub enum EncodeError {
         /// What is missing, and where it would come from.
         part: &'static str,
     },
-    /// A text longer than the model takes, where none may be cut.
-    #[error("{tokens} tokens; model {model} takes {limit} (shorten the text, or have it cut)")]
-    TooLong {
-        /// The model's name.
-        model: Arc<str>,
-        /// How many tokens the text has, special ones included.
-        tokens: usize,
-        /// How many the model takes.
-        limit: usize,
-    },
     /// The runtime or the tokenizer failed.
     #[error("model {model}: {problem}")]
     Run {
@@ -236,5 +226,15 @@ pub enum EncodeError {
         model: Arc<str>,
         /// How many.
         count: usize,
+    },
+    /// A text longer than the model takes, where none may be cut.
+    #[error("{tokens} tokens; model {model} takes {limit} (shorten the text, or have it cut)")]
+    TooLong {
+        /// The model's name.
+        model: Arc<str>,
+        /// How many tokens the text has, special ones included.
+        tokens: usize,
+        /// How many the model takes.
+        limit: usize,
     },
 }

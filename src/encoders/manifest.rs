@@ -298,8 +298,8 @@ pub struct ModelFiles {
     pub model: Vec<u8>,
     /// `tokenizer.json`; empty for what takes no text.
     pub tokenizer: Vec<u8>,
-    /// Which of the manifest's layers are the feature, side by side, as [`choose`](Self::choose) found them; the
-    /// manifest's own output where there is none.
+    /// Which of the manifest's layers are the feature, side by side, as [`choose_all`](Self::choose_all) found them;
+    /// the manifest's own output where there is none.
     pub layers: Vec<String>,
 }
 
@@ -324,7 +324,7 @@ impl ModelFiles {
     ///
     /// # Errors
     /// A layer that the manifest does not name.
-    pub fn choose(&mut self, layers: &[String]) -> Result<(), EncoderError> {
+    pub fn choose_all(&mut self, layers: &[String]) -> Result<(), EncoderError> {
         if let Some(layer) = layers.iter().find(|layer| !self.manifest.layers.contains_key(*layer)) {
             let known: Vec<&str> = self.manifest.layers.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };

@@ -129,7 +129,7 @@ pub fn build(
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
             let mut files = ModelFiles::read(&config.model)?;
             if let Some(layer) = &config.layer {
-                files.choose(std::slice::from_ref(layer))?;
+                files.choose_all(std::slice::from_ref(layer))?;
             }
             Ok(Box::new(TextEncoder::load(runtime, &files, config.cache, config.threads.min(max_threads))?))
         }

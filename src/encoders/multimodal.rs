@@ -174,7 +174,7 @@ impl MultimodalEncoder {
             }
         };
         if let Some(layer) = &config.layer {
-            files.choose(std::slice::from_ref(layer))?;
+            files.choose_all(std::slice::from_ref(layer))?;
         }
         let words: &[Option<usize>] = &[Some(1), None];
         let seen: Vec<Option<usize>> = match &sight {

@@ -78,7 +78,7 @@ def ridge(data, space):
         "pearson_per_voxel": by_voxel.mean(), "pearson_per_sample": by_sample.mean(), "r2_per_voxel": r2.mean(),
         "mae": np.abs(y - p).mean(), "2v2": two_v_two(y, p),
     }  # fmt: skip
-    print(json.dumps({"scores": scores, "above": int((by_voxel > 0.2).sum())}))
+    print(json.dumps({"scores": scores}))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ fn of_model(args: &FeaturesArgs, model: &Path, name: &str) -> anyhow::Result<Vec
         [all] if all == "all" && !files.manifest.layers.is_empty() => files.manifest.layers.keys().cloned().collect(),
         layers => layers.to_vec(),
     };
-    files.choose(&layers)?;
+    files.choose_all(&layers)?;
     layers.iter().try_for_each(|layer| proper(layer))?;
     let shown = Shown::read(&args.data, column)?;
     let folder = args.stimuli.clone().unwrap_or_else(|| args.data.join("stimuli"));

@@ -5,6 +5,7 @@ mod evaluate;
 mod extract;
 mod features;
 mod scores;
+mod validate;
 mod write;
 
 use crate::cli::EncodeCommand;

@@ -120,7 +120,7 @@ impl ImageEncoder {
             return Err(EncoderError::WrongKind { path: files.folder, wanted: "image", other: kind.name() });
         };
         if let Some(layer) = &config.layer {
-            files.choose(std::slice::from_ref(layer))?;
+            files.choose_all(std::slice::from_ref(layer))?;
         }
         let shape = input.shape().map(Some);
         let declared = [(input.input.as_str(), TensorElementType::Float32, shape.as_slice())];
