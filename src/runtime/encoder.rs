@@ -44,7 +44,7 @@ struct Judge {
 pub enum Listens {
     /// The words of events.
     Words,
-    /// The pictures of events: the files that BIDS calls `stim_file`.
+    /// The pictures of events: those they bring along, or the files that BIDS calls `stim_file`.
     Images,
     /// The columns of events.
     Columns,
@@ -80,7 +80,10 @@ impl EncoderStep {
     pub fn event(&mut self, event: &Event, arrived_at: Instant) -> Option<&Features> {
         let input = match self.listens {
             Listens::Words => Input::Text(event.text.as_deref()?),
-            Listens::Images => Input::Image(Path::new(event.columns.get(STIM_FILE)?)),
+            Listens::Images => match &event.picture {
+                Some(picture) => Input::ImageBytes(&picture.0),
+                None => Input::Image(Path::new(event.columns.get(STIM_FILE)?)),
+            },
             Listens::Columns => Input::Columns(&event.columns),
             Listens::Windows(..) => return None,
         };
