@@ -118,6 +118,7 @@ fn events_sent_as_markers_come_back_as_they_were() {
         duration: 8.5,
         label: "heat \"45\"".into(),
         text: Some("painful heat of 45 degrees on the arm".into()),
+        columns: [("trial_type".into(), "heat \"45\"".into())].into(),
         ..Event::default()
     };
     outlet.push(&sent, sent.onset.seconds()).unwrap();

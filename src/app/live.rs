@@ -20,7 +20,7 @@ use crate::publish::{FramePort, LslLanes, NoOutlets, OpenOutlets};
 use crate::ring::{LinkReceiver, SwapGiver, Wake, link, swap};
 use crate::runtime::decoder::{InstantDecoder, Row, Weights};
 use crate::runtime::features::Features;
-use crate::runtime::lane_events::{EventDoor, EventLane, OpenEvents};
+use crate::runtime::lane_events::{EventDoor, EventLane, Listener, OpenEvents, Takes};
 use crate::runtime::lane_infer::{InferInbox, InferLane, InferMessage, Listening};
 use crate::runtime::lane_learn::{CheckpointPlan, Inbox, LearnLane, LearnMessage};
 use crate::runtime::lane_publish::PublishLane;
@@ -337,10 +337,26 @@ impl Building<'_> {
         })
     }
 
+    /// The encoders that listen to event source `index`.
+    fn listeners(&self, index: usize) -> Vec<Listener> {
+        let of = |(number, (name, config)): (usize, (&String, &EncoderConfig))| {
+            let takes = match config {
+                EncoderConfig::Text(_) => Takes::Words,
+                EncoderConfig::Image(image) => Takes::Images(image.stimuli.clone()),
+                EncoderConfig::Multimodal(stimuli) => Takes::Stimuli(stimuli.stimuli.clone()),
+                EncoderConfig::Columns(_) => Takes::Columns,
+                EncoderConfig::Window(_) => return None,
+            };
+            let listens = self.plan.encoders_of(EncoderFeed::Events(index)).any(|encoder| encoder == number);
+            let inbox = Arc::clone(self.infer.get(number)?);
+            listens.then(|| Listener { name: name.clone(), takes, inbox })
+        };
+        self.settings.encoders.iter().enumerate().filter_map(of).collect()
+    }
+
     fn event_sources(&mut self) -> Result<(), AppError> {
         for (index, (name, config)) in self.settings.events.iter().enumerate() {
-            let encoders: Vec<Arc<InferInbox>> =
-                self.plan.encoders_of(EncoderFeed::Events(index)).map(|e| Arc::clone(&self.infer[e])).collect();
+            let encoders = self.listeners(index);
             let stats: Arc<SourceStats> = Arc::default();
             let clock = Arc::clone(self.lanes.context().session.clock());
             let metrics = self.metrics.source(name, Arc::clone(&stats), &clock);

@@ -119,7 +119,7 @@ pub enum EventsInput {
     Lsl(LslMarkersConfig),
     /// The events of the recordings of this source: `input.recording = "scanner"`.
     Recording(String),
-    /// Only what `POST /api/v1/marker` brings: `input.api = {}`.
+    /// Only what `POST /api/v1/stimulus` and `/marker` bring: `input.api = {}`.
     Api(ApiEvents),
 }
 

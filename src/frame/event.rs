@@ -1,6 +1,8 @@
 //! What happened? A stimulus, a rating, a marker: something with an onset.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +19,21 @@ pub struct Event {
     pub label: String,
     /// The sentence it stands for, if it is a stimulus with words.
     pub text: Option<String>,
+    /// The picture it shows, if it brings one along. One that lies in a file is named by the column `stim_file`.
+    #[serde(skip)]
+    pub picture: Option<Picture>,
     /// What else is known of it, by column of events.tsv, as it stands there; without `n/a`.
     pub columns: BTreeMap<String, String>,
     /// The run it belongs to.
     pub run: u32,
+}
+
+/// An image file's contents; cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture(pub Arc<[u8]>);
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Picture({} bytes)", self.0.len())
+    }
 }

@@ -28,7 +28,7 @@ mod stage;
 
 pub use block::{Block, BlockSpec, ChannelMask};
 pub use channel::{Channel, Unit, unique_names};
-pub use event::Event;
+pub use event::{Event, Picture};
 pub use instant::{Clock, Instant, MonotonicClock, ScaledClock, VirtualClock};
 pub use quality::Quality;
 pub use region::{ClockStamp, FrameKind, ModelStamp, RegionFrame, Regions};

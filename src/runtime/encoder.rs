@@ -46,7 +46,7 @@ struct Judge {
 pub enum Listens {
     /// The words of events.
     Words,
-    /// The pictures of events: the files that BIDS calls `stim_file`.
+    /// The pictures of events: those they bring along, or the files that BIDS calls `stim_file`.
     Images,
     /// The words of events, with their pictures and the regions of these.
     Stimuli,
@@ -84,7 +84,10 @@ impl EncoderStep {
     pub fn event(&mut self, event: &Event, arrived_at: Instant) -> Option<&Features> {
         let input = match self.listens {
             Listens::Words => Input::Text(event.text.as_deref()?),
-            Listens::Images => Input::Image(Path::new(event.columns.get(STIM_FILE)?)),
+            Listens::Images => match &event.picture {
+                Some(picture) => Input::ImageBytes(&picture.0),
+                None => Input::Image(Path::new(event.columns.get(STIM_FILE)?)),
+            },
             Listens::Stimuli => Input::Multimodal(stimulus(event)?),
             Listens::Columns => Input::Columns(&event.columns),
             Listens::Windows(..) => return None,
@@ -131,7 +134,10 @@ fn stimulus(event: &Event) -> Option<Stimulus<'_>> {
     let (features, boxes) = (file(REGIONS), file(BOXES));
     let stimulus = Stimulus {
         text: event.text.as_deref(),
-        picture: file(STIM_FILE).map(PictureSource::File),
+        picture: match &event.picture {
+            Some(picture) => Some(PictureSource::Bytes(&picture.0)),
+            None => file(STIM_FILE).map(PictureSource::File),
+        },
         regions: features.map(|features| RegionsSource::Files { features, boxes }),
     };
     let some = stimulus.text.is_some() || stimulus.picture.is_some() || stimulus.regions.is_some();

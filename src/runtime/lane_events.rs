@@ -1,5 +1,7 @@
 //! The lane of one event source: markers in, encoders woken, runs begun.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,10 +19,44 @@ const PULL: Duration = Duration::from_millis(100);
 /// Opens the event source; called on its lane, and again after a failure.
 pub type OpenEvents = Box<dyn Fn(Arc<SourceStats>) -> Result<Box<dyn EventSource>, SourceError> + Send>;
 
+/// What an encoder of events takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// A text.
+    Words,
+    /// A picture; one that is named lies in this folder.
+    Images(PathBuf),
+    /// A text with a picture or with the regions of one; what is named lies in this folder.
+    Stimuli(PathBuf),
+    /// A label and other columns.
+    Columns,
+}
+
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Takes::Words => "text",
+            Takes::Images(_) => "pictures",
+            Takes::Stimuli(_) => "text, with pictures or their regions",
+            Takes::Columns => "label and columns",
+        })
+    }
+}
+
+/// An encoder that listens to events.
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    pub takes: Takes,
+    /// Where its events go.
+    pub inbox: Arc<InferInbox>,
+}
+
 /// Where the events of one event source go, whoever brings them: its lane, or a command.
 pub struct EventDoor {
     /// The encoders that listen.
-    pub encoders: Vec<Arc<InferInbox>>,
+    pub encoders: Vec<Listener>,
     /// An event of this label begins a new run.
     pub run_marker: Option<String>,
     /// What the source counts.
@@ -34,7 +70,7 @@ impl EventDoor {
     pub fn pass(&self, event: &mut Event, arrived_at: Instant, session: &Session) -> usize {
         session.place(event, self.run_marker.as_deref());
         self.stats.set_newest(event.onset);
-        let lost = |inbox: &&Arc<InferInbox>| !inbox.post(InferMessage::Event(event.clone(), arrived_at));
+        let lost = |to: &&Listener| !to.inbox.post(InferMessage::Event(event.clone(), arrived_at));
         self.encoders.iter().filter(lost).inspect(|_| self.metrics.dropped()).count()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `POST /api/v1/NAME` with a small JSON object, or nothing; unknown keys are refused. Answers are JSON.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +17,16 @@ use serde_json::{Value, json};
 
 use super::refusal::{Refusal, answer};
 use super::state::App;
+use crate::frame::Picture;
 
 /// The largest body of a command, in bytes.
 pub(super) const LARGEST_BODY: usize = 64 * 1024;
 /// The longest text of a marker, in characters.
-const LONGEST_TEXT: usize = 4096;
+pub(super) const LONGEST_TEXT: usize = 4096;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const NAMES: &str = "learn, freeze, run, marker, checkpoint";
+const NAMES: &str = "learn, freeze, run, marker, checkpoint, stimulus";
 
 /// What a client commands. Where no predictor is named, all are meant.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,11 +54,34 @@ pub enum Command {
         /// Seconds; 0 or more.
         duration: Option<f64>,
     },
+    /// Something is shown.
+    Stimulus(Stimulus),
     /// Write a checkpoint now.
     Checkpoint {
         /// Which predictor.
         predictor: Option<String>,
     },
+}
+
+/// What is shown: words, or a picture, or what a design matrix knows of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stimulus {
+    /// Which event source it belongs to; may be left out where there is one.
+    pub events: Option<String>,
+    /// When it begins, in seconds on the session's clock; now.
+    pub onset: Option<f64>,
+    /// Seconds; 0 or more.
+    pub duration: f64,
+    /// A trial type: the column `trial_type`.
+    pub label: Option<String>,
+    /// A sentence for a text encoder.
+    pub text: Option<String>,
+    /// An image file, from an image encoder's stimuli folder on.
+    pub image: Option<String>,
+    /// An image file's contents.
+    pub picture: Option<Picture>,
+    /// Cells by column, for encoders of columns.
+    pub columns: BTreeMap<String, String>,
 }
 
 /// Carries out commands. Called on a thread that may block.
@@ -120,7 +145,7 @@ fn parse(name: &str, body: &[u8]) -> Result<Command, Refusal> {
     })
 }
 
-fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Refusal> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Refusal> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {
         let what = format!("the body is not what this command takes: {error}");
@@ -142,7 +167,11 @@ pub(super) async fn command(
         }
         status => Refusal::new(status, error.body_text(), "send the whole body"),
     })?;
-    let command = parse(&name, &body)?;
+    carry_out(&app, &name, parse(&name, &body)?).await
+}
+
+/// Hands a command to the daemon and waits for what came of it.
+pub(super) async fn carry_out(app: &App, name: &str, command: Command) -> Result<Response, Refusal> {
     tracing::info!(?command, "commanded");
     let control = Arc::clone(&app.control);
     let done = tokio::task::spawn_blocking(move || control.command(command));

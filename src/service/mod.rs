@@ -19,6 +19,7 @@ mod guard;
 mod http;
 mod refusal;
 mod state;
+mod stimulus;
 pub mod systemd;
 mod websocket;
 
@@ -35,7 +36,7 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-pub use api::{Command, Control};
+pub use api::{Command, Control, Stimulus};
 pub use bridge::{FrameBus, MOST_JSON_VALUES};
 pub use guard::TokenError;
 

@@ -123,7 +123,7 @@ pub(crate) fn read_events(
         let named = tsv.header.iter().enumerate().filter(|(c, _)| *c != onset_at && *c != duration_at);
         let columns = named.filter_map(|(c, name)| Some((name.clone(), row.get(c)?.to_string()))).collect();
         let onset = Instant::from_seconds(onset - offset);
-        events.push(Event { onset, duration, label, text, columns, run: 0 });
+        events.push(Event { onset, duration, label, text, columns, ..Event::default() });
     }
     let outside = |e: &Event| e.onset.seconds() >= length || e.onset.seconds() + e.duration < 0.0;
     if let (Some(first), Some(row), true) = (events.first(), tsv.rows().next(), events.iter().all(outside)) {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use lsl::{Pullable, StreamInlet};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +13,7 @@ use super::Selection;
 use super::follow::{Follower, Shape};
 use super::offset::Offset;
 use crate::acquisition::{EventSource, Pull, SourceError, SourceStats};
-use crate::frame::{Clock, Event, Instant, MonotonicClock};
+use crate::frame::{Clock, Event, Instant, MonotonicClock, Picture};
 
 /// How often the clock offset is asked for.
 const OFFSET_EVERY: f64 = 1.0;
@@ -58,9 +60,9 @@ impl LslMarkersConfig {
 /// Reads one LSL stream of markers; of several channels the first. Built on the thread that pulls it.
 ///
 /// The stream need not be there yet: markers often begin late. A marker is a JSON object
-/// `{"trial_type": …, "duration": …, "text": …, "stim_file": …, "regions": …, "boxes": …}` (every field optional, others
-/// ignored), or any other string: a label. Numbers become their decimal text. No marker is ever dropped for its stamp:
-/// senders stamp past onsets too.
+/// `{"trial_type": …, "duration": …, "text": …, "stim_file": …, "image_base64": …, "regions": …, "boxes": …}` (every field
+/// optional, others ignored; `image_base64` an image file's contents), or any other string: a label. Numbers become their
+/// decimal text. No marker is ever dropped for its stamp: senders stamp past onsets too.
 pub struct LslMarkers {
     text: bool,
     follower: Follower,
@@ -231,6 +233,20 @@ struct JsonMarker {
     stim_file: Option<String>,
     regions: Option<String>,
     boxes: Option<String>,
+    image_base64: Option<String>,
+}
+
+/// The largest image file that a marker may bring along, in bytes.
+const LARGEST_IMAGE: usize = 16 << 20;
+
+/// An image file's contents; empty, so that its encoder counts and flags it, where they cannot be read.
+fn picture(base64: &str) -> Picture {
+    let bounded = base64.len() <= LARGEST_IMAGE.div_ceil(3) * 4;
+    let decoded = bounded.then(|| BASE64_STANDARD.decode(base64).ok()).flatten();
+    if decoded.is_none() {
+        tracing::warn!(characters = base64.len(), "a marker's image_base64 is no base64, or over 16 MiB");
+    }
+    Picture(decoded.unwrap_or_default().into())
 }
 
 fn event(marker: &str, onset: Instant, plain_is_text: bool) -> Event {
@@ -238,10 +254,16 @@ fn event(marker: &str, onset: Instant, plain_is_text: bool) -> Event {
         && let Ok(json) = serde_json::from_str::<JsonMarker>(marker)
     {
         let duration = if json.duration.is_finite() { json.duration.max(0.0) } else { 0.0 };
+        let picture = json.image_base64.as_deref().map(picture);
+        let named = [
+            ("trial_type", json.trial_type.clone()),
+            ("stim_file", json.stim_file),
+            ("regions", json.regions),
+            ("boxes", json.boxes),
+        ];
+        let columns = named.into_iter().filter_map(|(name, cell)| Some((name.to_owned(), cell?))).collect();
         let label = json.trial_type.or_else(|| json.text.clone()).unwrap_or_default();
-        let files = [("stim_file", json.stim_file), ("regions", json.regions), ("boxes", json.boxes)];
-        let columns = files.into_iter().filter_map(|(column, file)| Some((column.to_owned(), file?))).collect();
-        return Event { onset, duration, label, text: json.text, columns, ..Event::default() };
+        return Event { onset, duration, label, text: json.text, picture, columns, ..Event::default() };
     }
     let text = plain_is_text.then(|| marker.to_owned());
     Event { onset, duration: 0.0, label: marker.to_owned(), text, ..Event::default() }
@@ -264,11 +286,15 @@ mod tests {
             duration: 2.5,
             label: "heat".into(),
             text: Some("painful heat".into()),
+            columns: [("trial_type".into(), "heat".into())].into(),
             ..Event::default()
         };
         assert_eq!(json, expected);
         assert_eq!(event(r#"{"text":"a"}"#, at, false).label, "a");
         assert_eq!(event(r#"{"stim_file":"a.png"}"#, at, false).columns["stim_file"], "a.png");
+        let shown = |marker: &str| event(marker, at, false).picture.unwrap().0.to_vec();
+        assert_eq!(shown(r#"{"image_base64":"iVBO"}"#), [0x89, b'P', b'N']);
+        assert!(shown(r#"{"image_base64":"no!"}"#).is_empty(), "an encoder will say so");
         assert_eq!(event(r#"{"trial_type":"x","duration":-1}"#, at, false).duration, 0.0);
         assert_eq!((event("go", at, false).label.as_str(), event("go", at, false).text), ("go", None));
         assert_eq!(event("go", at, true).text.as_deref(), Some("go"));
