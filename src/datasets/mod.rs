@@ -8,6 +8,7 @@ mod npy;
 pub mod npz;
 pub mod pereira;
 mod plain;
+mod stored;
 
 pub use folder::{Folder, Voxel, is_single};
 pub use plain::{Plain, vacant};
