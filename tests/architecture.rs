@@ -39,6 +39,8 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ),
     ("faer::", &["linalg.rs"], "faer changes with every minor release, so one module wraps it"),
     ("ort::", &["encoders"], "ONNX sessions are encoders"),
+    ("hdf5_pure::", &["datasets/mat/v73.rs"], "MATLAB 7.3 is the one kind of HDF5 that is read"),
+    ("zip::", &["datasets/npz.rs"], "an archive of arrays is the one kind of zip that is read"),
     ("image::", &["encoders/image/decode.rs"], "files from outside are decoded in one place, behind its limits"),
     (
         "lsl_sys::",

@@ -94,6 +94,20 @@ fn bold5000_is_the_mean_of_its_volumes_with_repeats_under_one_name() {
     assert!(farthest(&responses(&folder.join("late")), &expected(&folder.join("bold5000_34.npy"))) < 1e-6);
     let lines = fs::read_to_string(folder.join("late/runs.tsv")).unwrap();
     assert!(lines.starts_with("condition\tsubject\timage\tstimulus\n"), "{lines}");
+
+    let pictures = folder.join("pictures");
+    fs::create_dir_all(pictures.join("Scene")).unwrap();
+    for name in column(&folder.join("late/runs.tsv"), "stimulus") {
+        let within = if name.ends_with(".JPEG") { pictures.join("Scene").join(name) } else { pictures.join(name) };
+        fs::write(within, "").unwrap();
+    }
+    let arguments = ["bold5000", "bold5000", "--subject", "1", "--tr", "1", "--pictures", "pictures", "--out", "seen"];
+    import(folder, &arguments);
+    let images = column(&folder.join("seen/runs.tsv"), "image");
+    assert_eq!((images[66].as_str(), images[40].as_str()), ("n.jpg", "Scene/n01930112_0.JPEG"));
+    fs::remove_file(pictures.join("news1.jpg")).unwrap();
+    let says = refused(folder, &[&arguments[..], &["--force"]].concat());
+    assert!(says.contains("1 of the pictures shown are not there, news1.jpg among them"), "{says}");
 }
 
 #[test]
@@ -181,6 +195,8 @@ fn pereira_by_region_with_places_and_in_its_older_form() {
     assert_eq!(column(&regions, "region")[3], "ROI2_VentralAttn_R_48");
     assert_eq!(column(&regions, "hemisphere").concat(), "LLLRR");
     assert_eq!(["x", "y", "z"].map(|axis| column(&regions, axis)[1].clone()), ["8.000", "-20.000", "5.000"]);
+    import(folder, &["pereira", source, "--networks", "gordon,visual", "--by-roi", "--out", "two"]);
+    assert_eq!(column(&folder.join("two/regions.tsv"), "region")[5], "visual.LH_V");
     let old = "P01/examples_180concepts_pictures.mat";
     let says = refused(folder, &["pereira", old, "--out", "old"]);
     assert!(says.contains("none of the usual networks (choose with --networks: AAL)"), "{says}");

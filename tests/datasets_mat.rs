@@ -98,7 +98,8 @@ fn a_damaged_file_is_an_error_or_other_numbers_and_never_a_panic() {
     let Some(folder) = files() else { return };
     let damaged = folder.path().join("damaged.mat");
     let whole = ["plain.mat", "compressed.mat", "big.mat", "v73.mat"].map(|f| fs::read(folder.path().join(f)).unwrap());
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 600, ..ProptestConfig::default() });
+    let mut runner =
+        proptest::test_runner::TestRunner::new(ProptestConfig { cases: 2000, ..ProptestConfig::default() });
     let strategy = (0..4usize, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6));
     runner
         .run(&strategy, |(file, changes)| {

@@ -57,6 +57,9 @@ pub struct Bold5000Args {
     /// How many trials of the list make a run; 0 leaves runs out
     #[arg(long, value_name = "N", default_value_t = 37)]
     pub trials_a_run: usize,
+    /// The folder of pictures, Presented_Stimuli: `image` then says where each lies in it
+    #[arg(long, value_name = "FOLDER")]
+    pub pictures: Option<PathBuf>,
     /// Where it goes.
     #[command(flatten)]
     pub to: ImportTo,

@@ -54,11 +54,11 @@ struct Columns {
 }
 
 impl Bids {
-    /// Reads it; `step` is called after each image.
+    /// Reads it; `step` hears after each volume how many of how many are read.
     ///
     /// # Errors
     /// An image, table or list that is malformed; images of another grid; neither mask nor labels; no events; no TR.
-    pub fn read(&self, step: &dyn Fn()) -> Result<Plain<f32>, DatasetError> {
+    pub fn read(&self, step: &dyn Fn(u64, u64)) -> Result<Plain<f32>, DatasetError> {
         let images = self.images.iter().map(|path| Volumes::open(path)).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = images.first() else { return Err(wrong(Path::new("bids"), "name at least one image")) };
         if !self.events.is_empty() && self.events.len() != images.len() {
@@ -80,9 +80,9 @@ impl Bids {
                 events.iter().for_each(|event| shown.push(event.as_ref(), run.clone()));
                 files.push(file);
             }
-            parts.push(series(image, &columns)?);
+            let (before, all) = (of_image.len() as u64, images.iter().map(|image| image.count).sum());
+            parts.push(series(image, &columns, &|volume| step(before + volume, all))?);
             of_image.extend((0..image.count).map(|_| run.clone()));
-            step();
         }
         let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
         let mut responses = ndarray::concatenate(Axis(0), &views).map_err(|e| wrong(&first.path, &e.to_string()))?;
@@ -290,11 +290,12 @@ impl Names {
 }
 
 /// The columns of an image, a row a volume.
-fn series(image: &Volumes, columns: &Columns) -> Result<Array2<f32>, DatasetError> {
+fn series(image: &Volumes, columns: &Columns, step: &dyn Fn(u64)) -> Result<Array2<f32>, DatasetError> {
     let mut stream = image.stream(0)?;
     let mut values = Vec::new();
-    for _ in 0..image.count {
+    for volume in 0..image.count {
         stream.next_volume()?;
+        step(volume + 1);
         values.extend(columns.members.iter().map(|members| {
             let sum: f64 = members.iter().map(|voxel| stream.value(*voxel)).sum();
             (sum / members.len() as f64) as f32

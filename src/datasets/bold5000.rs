@@ -9,6 +9,7 @@
 //!
 //! Source: Chang et al. (2019), *BOLD5000, a public fMRI dataset while viewing 5000 visual images*, Scientific Data 6:49.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, s};
@@ -35,15 +36,17 @@ pub struct Bold5000 {
     pub volumes: Vec<String>,
     /// Trials in a run; 0 leaves runs out.
     pub trials_a_run: usize,
+    /// The folder that holds the pictures, in folders of their own or not; without it they go by their bare names.
+    pub pictures: Option<PathBuf>,
 }
 
 impl Bold5000 {
-    /// Reads the subject's files; `step` is called after each.
+    /// Reads the subject's files; `step` hears after each how many of how many are read.
     ///
     /// # Errors
     /// A file that is missing, there twice, or no such file; regions of unlike size; another number of trials than the
     /// stimulus list has, or one that is not made of whole runs.
-    pub fn read(&self, step: &dyn Fn()) -> Result<Plain<f32>, DatasetError> {
+    pub fn read(&self, step: &dyn Fn(u64, u64)) -> Result<Plain<f32>, DatasetError> {
         let found = Files::under(&self.source)?;
         let list = found.only(&format!("csi{}_stim_lists.txt", self.subject), "the stimulus list")?;
         let text = std::fs::read_to_string(&list).map_err(|error| wrong(&list, error.to_string()))?;
@@ -67,7 +70,7 @@ impl Bold5000 {
             } else {
                 sum += &values;
             }
-            step();
+            step(i as u64 + 1, files.len() as u64);
         }
         let over = files.len() as f64;
         let stimuli: Vec<String> =
@@ -75,7 +78,7 @@ impl Bold5000 {
         let repeats = shown.iter().filter(|name| name.starts_with("rep_")).count();
         let mut rows = Vec::new();
         if self.trials_a_run > 0 {
-            if n % self.trials_a_run != 0 {
+            if !n.is_multiple_of(self.trials_a_run) {
                 let problem =
                     format!("{n} trials are no whole runs of {} (--trials-a-run 0 leaves runs out)", self.trials_a_run);
                 return Err(wrong(&list, problem));
@@ -84,7 +87,7 @@ impl Bold5000 {
         }
         rows.push(("condition", stimuli.iter().map(|name| collection(name).to_owned()).collect()));
         rows.push(("subject", vec![format!("CSI{}", self.subject); n]));
-        rows.push(("image", stimuli.clone()));
+        rows.push(("image", self.images(&stimuli)?));
         rows.push(("stimulus", stimuli));
         let notes = vec![format!(
             "responses are the mean of volumes {}; {repeats} of {n} trials repeat a picture",
@@ -93,6 +96,22 @@ impl Bold5000 {
         let sources = files.into_iter().chain([list]).collect();
         let responses = sum.mapv(|total| (total / over) as f32);
         Ok(Plain { responses, features: Vec::new(), rows, voxels, sources, notes })
+    }
+
+    /// Where each picture lies within the folder of pictures.
+    fn images(&self, names: &[String]) -> Result<Vec<String>, DatasetError> {
+        let Some(folder) = &self.pictures else { return Ok(names.to_vec()) };
+        let found = Files::under(folder)?;
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let places: BTreeMap<String, &Path> =
+            found.all.iter().filter_map(|(_, path)| Some((name(path)?, path.as_path()))).collect();
+        let missing: BTreeSet<&str> = names.iter().map(String::as_str).filter(|n| !places.contains_key(*n)).collect();
+        if let Some(first) = missing.first() {
+            let problem = format!("{} of the pictures shown are not there, {first} among them", missing.len());
+            return Err(wrong(folder, problem));
+        }
+        let place = |name: &String| places.get(name).map(|path| path.strip_prefix(folder).unwrap_or(path));
+        Ok(names.iter().filter_map(place).map(|path| path.display().to_string()).collect())
     }
 }
 

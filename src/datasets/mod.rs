@@ -9,6 +9,7 @@ pub mod npz;
 pub mod pereira;
 mod plain;
 mod stimuli;
+mod stored;
 
 pub use folder::{Folder, Voxel, is_single, sha256};
 pub use plain::{Plain, vacant};

@@ -6,6 +6,8 @@ use std::io::Read;
 
 use ndarray::{Array2, ShapeBuilder};
 
+use super::stored::{Kind, Stored};
+
 /// The most bytes of a header.
 const MOST_HEADER: usize = 1 << 16;
 /// The most values of an array.
@@ -80,7 +82,7 @@ impl Header {
     /// # Errors
     /// They are no real numbers, or the file ends before the last of them.
     fn numbers<T>(&self, input: &mut dyn Read, of: fn(f64) -> T) -> Result<Vec<T>, String> {
-        let Some((size, decode)) = decoder(&self.kind) else {
+        let Some(Stored { size, decode }) = stored(&self.kind) else {
             return Err(format!("holds {}, no real numbers (save it as float32)", self.kind));
         };
         let (count, mut values) = (self.count()?, Vec::new());
@@ -153,30 +155,71 @@ fn code(bytes: &[u8], big: bool) -> Option<char> {
     char::from_u32(if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
 }
 
-/// How a number of this kind is stored: its bytes, and how they are read.
-fn decoder(kind: &str) -> Option<(usize, fn(&[u8]) -> f64)> {
-    macro_rules! read {
-        ($t:ty) => {{
-            fn little(bytes: &[u8]) -> f64 {
-                bytes.try_into().map_or(f64::NAN, |b| <$t>::from_le_bytes(b) as f64)
-            }
-            fn big(bytes: &[u8]) -> f64 {
-                bytes.try_into().map_or(f64::NAN, |b| <$t>::from_be_bytes(b) as f64)
-            }
-            (size_of::<$t>(), if kind.starts_with('>') { big as fn(&[u8]) -> f64 } else { little })
-        }};
-    }
-    Some(match kind.get(1..)? {
-        "f4" => read!(f32),
-        "f8" => read!(f64),
-        "i1" => read!(i8),
-        "u1" | "b1" => read!(u8),
-        "i2" => read!(i16),
-        "u2" => read!(u16),
-        "i4" => read!(i32),
-        "u4" => read!(u32),
-        "i8" => read!(i64),
-        "u8" => read!(u64),
+/// How a number of this kind is stored.
+fn stored(kind: &str) -> Option<Stored> {
+    let of = match kind.get(1..)? {
+        "i1" => Kind::I8,
+        "u1" | "b1" => Kind::U8,
+        "i2" => Kind::I16,
+        "u2" => Kind::U16,
+        "i4" => Kind::I32,
+        "u4" => Kind::U32,
+        "i8" => Kind::I64,
+        "u8" => Kind::U64,
+        "f4" => Kind::F32,
+        "f8" => Kind::F64,
         _ => return None,
-    })
+    };
+    Some(of.stored(kind.starts_with('>')))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use super::*;
+
+    fn file(version: u8, header: &str, data: &[u8]) -> Vec<u8> {
+        let size = header.len() as u32;
+        let size = if version == 1 { size.to_le_bytes()[..2].to_vec() } else { size.to_le_bytes().to_vec() };
+        [b"\x93NUMPY", &[version, 0][..], &size, header.as_bytes(), data].concat()
+    }
+
+    fn matrix(bytes: &[u8]) -> Result<Array2<f64>, String> {
+        let mut input = bytes;
+        Header::read(&mut input)?.matrix(&mut input, |v| v)
+    }
+
+    #[test]
+    fn headers_of_every_version_and_memory_of_both_orders() {
+        let data = [1u8, 2, 3, 4, 5, 6];
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }\n";
+        for version in 1..=3 {
+            assert_eq!(matrix(&file(version, header, &data)).unwrap().row(0).to_vec(), [1.0, 2.0, 3.0]);
+        }
+        let columns = matrix(&file(1, &header.replace("False", "True"), &data)).unwrap();
+        assert_eq!((columns.row(0).to_vec(), columns.is_standard_layout()), (vec![1.0, 3.0, 5.0], true));
+        let vector = "{'shape': (6L,), 'fortran_order': False, 'descr': '|u1'}";
+        assert_eq!(matrix(&file(1, vector, &data)).unwrap().dim(), (6, 1));
+    }
+
+    #[test]
+    fn what_is_no_matrix_says_what_it_is() {
+        let says = |header: &str, data: &[u8]| matrix(&file(1, header, data)).unwrap_err();
+        let whole = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }";
+        assert!(says(whole, &[0; 15]).contains("the file ends before the last of [2, 2] values of <f4"));
+        assert!(says(&whole.replace("(2, 2)", "()"), &[0; 4]).contains("0 dimensions"));
+        let vast = whole.replace("(2, 2)", "(4294967296, 4294967296)");
+        assert!(says(&vast, &[]).contains("are too many"));
+        assert!(says("{'shape': (2, 2)}", &[]).contains("not understood"));
+        assert!(matrix(b"\x93NUMPX").is_err() && matrix(b"\x93NUMPY\x01\x00\xff\xff{").is_err());
+    }
+
+    #[test]
+    fn text_of_both_byte_orders() {
+        let big: Vec<u8> = "h\u{e9}".chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+        let bytes = file(1, "{'descr': '>U2', 'fortran_order': False, 'shape': (1,), }", &big);
+        let mut input = bytes.as_slice();
+        assert_eq!(Header::read(&mut input).unwrap().texts(&mut input).unwrap(), ["h\u{e9}"]);
+    }
 }

@@ -127,7 +127,8 @@ impl Npz {
         }
         let voxel = |v: usize| Voxel { name: v.to_string(), region: "all".into(), ..Voxel::default() };
         let mut voxels: Vec<Voxel> = (0..v).map(voxel).collect();
-        let fields: [(&str, fn(&mut Voxel) -> &mut String); 4] = [
+        type Field = fn(&mut Voxel) -> &mut String;
+        let fields: [(&str, Field); 4] = [
             ("region", |voxel| &mut voxel.region),
             ("voxel", |voxel| &mut voxel.name),
             ("hemisphere", |voxel| &mut voxel.hemisphere),

@@ -62,10 +62,9 @@ impl Pereira {
     pub fn read(&self) -> Result<Plain<f32>, DatasetError> {
         let known = |name: &str| name.starts_with("examples") || name.starts_with("key") || name.starts_with("labels");
         let mat = Mat::read(&self.source, |name| known(name) || name == "meta")?;
-        let examples = match mat.find("examples").or_else(|| mat.find("examples_passagesentences")) {
-            Some(examples) => examples,
-            None => mat.get("examples")?,
-        };
+        // Files of sentences may have `examples` as well, a row a passage.
+        let sentences = mat.find("examples_passagesentences").filter(|_| mat.find("keyConcept").is_none());
+        let examples = sentences.map_or_else(|| mat.get("examples"), Ok)?;
         let (n, of, values) = examples.matrix()?;
         let stimuli = stimuli(&mat, n)?;
         let meta = mat.get("meta")?;
@@ -74,6 +73,8 @@ impl Pereira {
         let (mut columns, mut voxels) = (Vec::new(), Vec::new());
         let (mut taken, mut shared) = (vec![false; of], BTreeSet::new());
         for atlas in &atlases {
+            // Atlases may call regions alike.
+            let prefix = if atlases.len() > 1 { format!("{}.", atlas.name) } else { String::new() };
             let mut own = BTreeSet::new();
             for (roi, members) in &atlas.rois {
                 for column in members {
@@ -86,7 +87,7 @@ impl Pereira {
                     }
                     if !before || self.repeat {
                         columns.push(*column);
-                        voxels.push(self.voxel(atlas, roi, *column, &places));
+                        voxels.push(self.voxel(atlas, (&prefix, roi), *column, &places));
                     }
                 }
             }
@@ -115,14 +116,14 @@ impl Pereira {
         Ok(Plain { responses, features: Vec::new(), rows, voxels, sources: vec![self.source.clone()], notes })
     }
 
-    fn voxel(&self, atlas: &Atlas, roi: &str, column: usize, places: &Places) -> Voxel {
+    fn voxel(&self, atlas: &Atlas, (prefix, roi): (&str, &str), column: usize, places: &Places) -> Voxel {
         let place = places.mm.get(column).copied().flatten();
         let by_place = || place.map_or("", |[x, ..]| if x < 0.0 { "L" } else { "R" });
         let side = [atlas.name.as_str(), roi].into_iter().find_map(hemisphere).unwrap_or_else(by_place);
         let network = atlas.name.strip_suffix("LH").or_else(|| atlas.name.strip_suffix("RH")).unwrap_or(&atlas.name);
         Voxel {
             name: places.names.get(column).cloned().unwrap_or_else(|| (column + 1).to_string()),
-            region: if self.by_roi { roi.to_owned() } else { atlas.name.clone() },
+            region: if self.by_roi { format!("{prefix}{roi}") } else { atlas.name.clone() },
             hemisphere: side.into(),
             network: network.into(),
             place,

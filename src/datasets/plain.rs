@@ -115,8 +115,7 @@ impl<T: WritableElement> Plain<T> {
         fs::write(partial.join("regions.tsv"), regions(&self.voxels)).map_err(io)?;
         let mut hashes = Map::new();
         for source in &self.sources {
-            let name = source.file_name().unwrap_or(source.as_os_str()).to_string_lossy().into_owned();
-            hashes.insert(name, sha256(source)?.into());
+            hashes.insert(source.display().to_string(), sha256(source)?.into());
         }
         let made: Value = json!({
             "version": env!("CARGO_PKG_VERSION"), "command": command, "sha256": hashes, "notes": self.notes,

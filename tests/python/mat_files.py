@@ -11,8 +11,6 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-folder = Path(sys.argv[1])
-
 
 def cells(*items):
     out = np.empty((len(items), 1), object)
@@ -151,6 +149,7 @@ def hdf5(path, tree):
 
 
 if __name__ == "__main__":
+    folder = Path(sys.argv[1])
     tree = {name: scipy_form(value) for name, value in TREE.items()}
     scipy.io.savemat(folder / "plain.mat", tree)
     scipy.io.savemat(folder / "compressed.mat", tree, do_compression=True)

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anyhow::bail;
+use indicatif::ProgressBar;
 use ndarray_npy::WritableElement;
 
 use super::design::progress;
@@ -38,10 +39,15 @@ fn bold5000(args: &Bold5000Args) -> anyhow::Result<()> {
     if twice || args.tr.iter().any(|tr| tr.trim().is_empty()) {
         bail!("--tr {}: name each volume once, e.g. --tr 3,4", args.tr.join(","));
     }
-    let bar = progress(args.tr.len(), "file");
-    let source =
-        Bold5000 { source: args.source.clone(), subject, volumes: args.tr.clone(), trials_a_run: args.trials_a_run };
-    let plain = source.read(&|| bar.inc(1))?;
+    let bar = progress(0, "files");
+    let source = Bold5000 {
+        source: args.source.clone(),
+        subject,
+        volumes: args.tr.clone(),
+        trials_a_run: args.trials_a_run,
+        pictures: args.pictures.clone(),
+    };
+    let plain = source.read(&shown(&bar))?;
     bar.finish_and_clear();
     write(&plain, &args.to)
 }
@@ -61,7 +67,7 @@ fn pereira(args: &PereiraArgs) -> anyhow::Result<()> {
 
 fn bids(args: &BidsArgs) -> anyhow::Result<()> {
     vacant(&args.to.out, args.to.force)?;
-    let bar = progress(args.images.len(), "image");
+    let bar = progress(0, "volumes");
     let source = Bids {
         images: args.images.clone(),
         events: args.events.clone(),
@@ -75,7 +81,7 @@ fn bids(args: &BidsArgs) -> anyhow::Result<()> {
         text: args.text.clone(),
         rest: args.rest.clone(),
     };
-    let plain = source.read(&|| bar.inc(1))?;
+    let plain = source.read(&shown(&bar))?;
     bar.finish_and_clear();
     write(&plain, &args.to)
 }
@@ -86,6 +92,14 @@ fn npz(args: &NpzArgs) -> anyhow::Result<()> {
     match source.is_double()? {
         true => write(&source.read::<f64>()?, &args.to),
         false => write(&source.read::<f32>()?, &args.to),
+    }
+}
+
+/// Moves `bar` to where the reading is.
+fn shown(bar: &ProgressBar) -> impl Fn(u64, u64) + '_ {
+    move |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
     }
 }
 

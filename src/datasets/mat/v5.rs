@@ -8,6 +8,7 @@ use flate2::read::ZlibDecoder;
 
 use super::{Budget, Mat, Numbers, Value};
 use crate::datasets::DatasetError;
+use crate::datasets::stored::{Kind, Stored};
 
 /// Where the first element begins.
 const HEADER: u64 = 128;
@@ -204,7 +205,7 @@ impl Elements<'_> {
     /// Numbers of an element, `count` of them, whatever they are stored as.
     fn stored(&mut self, end: u64, count: Option<usize>) -> Result<(u32, Vec<f64>), DatasetError> {
         let tag = self.inner(end)?;
-        let Some((size, decode)) = decoder(tag.kind, self.big) else {
+        let Some(Stored { size, decode }) = stored(tag.kind, self.big) else {
             return Err(self.wrong(format!("an element of kind {} where numbers should be", tag.kind)));
         };
         if count.is_some_and(|count| tag.bytes != (count as u64).saturating_mul(size as u64)) {
@@ -336,30 +337,20 @@ impl Elements<'_> {
     }
 }
 
-/// How a number of this kind is stored: its bytes, and how they are read.
-fn decoder(kind: u32, big: bool) -> Option<(usize, fn(&[u8]) -> f64)> {
-    macro_rules! read {
-        ($t:ty) => {{
-            fn little(bytes: &[u8]) -> f64 {
-                bytes.try_into().map_or(f64::NAN, |b| <$t>::from_le_bytes(b) as f64)
-            }
-            fn big_endian(bytes: &[u8]) -> f64 {
-                bytes.try_into().map_or(f64::NAN, |b| <$t>::from_be_bytes(b) as f64)
-            }
-            (size_of::<$t>(), if big { big_endian as fn(&[u8]) -> f64 } else { little })
-        }};
-    }
-    Some(match kind {
-        kind::INT8 => read!(i8),
-        kind::UINT8 | kind::UTF8 => read!(u8),
-        kind::INT16 => read!(i16),
-        kind::UINT16 | kind::UTF16 => read!(u16),
-        kind::INT32 => read!(i32),
-        kind::UINT32 | kind::UTF32 => read!(u32),
-        kind::SINGLE => read!(f32),
-        kind::DOUBLE => read!(f64),
-        kind::INT64 => read!(i64),
-        kind::UINT64 => read!(u64),
+/// How a number of this kind is stored.
+fn stored(of: u32, big: bool) -> Option<Stored> {
+    let kind = match of {
+        kind::INT8 => Kind::I8,
+        kind::UINT8 | kind::UTF8 => Kind::U8,
+        kind::INT16 => Kind::I16,
+        kind::UINT16 | kind::UTF16 => Kind::U16,
+        kind::INT32 => Kind::I32,
+        kind::UINT32 | kind::UTF32 => Kind::U32,
+        kind::SINGLE => Kind::F32,
+        kind::DOUBLE => Kind::F64,
+        kind::INT64 => Kind::I64,
+        kind::UINT64 => Kind::U64,
         _ => return None,
-    })
+    };
+    Some(kind.stored(big))
 }
