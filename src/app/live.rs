@@ -214,6 +214,7 @@ impl Building<'_> {
             let listening = match config {
                 EncoderConfig::Text(_) => Listening::Words,
                 EncoderConfig::Image(_) => Listening::Images,
+                EncoderConfig::Multimodal(_) => Listening::Stimuli,
                 EncoderConfig::Columns(_) => Listening::Columns,
                 EncoderConfig::Window(c) => Listening::Windows { window: c.window, hop: c.hop },
             };

@@ -150,6 +150,7 @@ impl Settings {
                     Listens::Windows(Windows::new(spec, c.window, c.hop).map_err(wrong)?, c.hop)
                 }
                 (EncoderConfig::Image(_), _) => Listens::Images,
+                (EncoderConfig::Multimodal(_), _) => Listens::Stimuli,
                 (EncoderConfig::Columns(_), _) => Listens::Columns,
                 _ => Listens::Words,
             };
@@ -158,16 +159,27 @@ impl Settings {
         Ok((steps, inputs))
     }
 
-    /// The image files that the events of image encoders name, as far as they are there.
+    /// The files that the events of encoders of pictures and regions name, as far as they are there.
     fn pictures(&self, recorded: &BTreeMap<String, FileEvents>) -> BTreeSet<PathBuf> {
         let mut files = BTreeSet::new();
         for encoder in self.encoders.values() {
-            let EncoderConfig::Image(image) = encoder else { continue };
-            let Some(EventsInput::Recording(source)) = self.events.get(&image.events).map(|e| &e.input) else {
-                continue;
+            let (events, columns): (&str, &[&str]) = match encoder {
+                EncoderConfig::Image(image) => (&image.events, &[encoders::STIM_FILE]),
+                EncoderConfig::Multimodal(both) => {
+                    (&both.events, &[encoders::STIM_FILE, encoders::REGIONS, encoders::BOXES])
+                }
+                _ => continue,
             };
-            let names = recorded.get(source).into_iter().flat_map(|events| events.cells(encoders::STIM_FILE));
-            files.extend(names.filter_map(|name| image.file(name.as_ref()).ok()).filter(|file| file.is_file()));
+            let Some(EventsInput::Recording(source)) = self.events.get(events).map(|e| &e.input) else { continue };
+            let file = |name: &str| match encoder {
+                EncoderConfig::Image(image) => image.file(name.as_ref()).ok(),
+                EncoderConfig::Multimodal(both) => both.file(name.as_ref()),
+                _ => None,
+            };
+            for column in columns {
+                let names = recorded.get(source).into_iter().flat_map(|events| events.cells(column));
+                files.extend(names.filter_map(file).filter(|file| file.is_file()));
+            }
         }
         files
     }
@@ -214,6 +226,7 @@ impl Settings {
         let listen = |encoder: &EncoderConfig| match encoder {
             EncoderConfig::Text(text) => text.events.clone(),
             EncoderConfig::Image(image) => image.events.clone(),
+            EncoderConfig::Multimodal(both) => both.events.clone(),
             EncoderConfig::Columns(columns) => columns.events.clone(),
             EncoderConfig::Window(window) => format!("{} {}", window.source, window.window),
         };
@@ -227,7 +240,10 @@ impl EncoderConfig {
     pub fn input_spec(&self, name: &str, spec: &encoders::EncoderSpec) -> InputSpec {
         let hop = match self {
             EncoderConfig::Window(window) => Some(window.hop),
-            EncoderConfig::Text(_) | EncoderConfig::Image(_) | EncoderConfig::Columns(_) => None,
+            EncoderConfig::Text(_)
+            | EncoderConfig::Image(_)
+            | EncoderConfig::Multimodal(_)
+            | EncoderConfig::Columns(_) => None,
         };
         InputSpec { name: name.into(), dims: spec.dims, hop, sha256: spec.sha256.to_string() }
     }

@@ -50,6 +50,7 @@ impl Settings {
             match encoder {
                 EncoderConfig::Text(text) => rebase(&mut text.model),
                 EncoderConfig::Image(image) => [&mut image.model, &mut image.stimuli].into_iter().for_each(rebase),
+                EncoderConfig::Multimodal(both) => [&mut both.model, &mut both.stimuli].into_iter().for_each(rebase),
                 EncoderConfig::Window(window) => rebase(&mut window.model),
                 EncoderConfig::Columns(_) => {}
             }
@@ -91,6 +92,9 @@ impl Settings {
             let feed = match encoder {
                 EncoderConfig::Text(c) => EncoderFeed::Events(plan.event_source(&place("text.events"), &c.events)?),
                 EncoderConfig::Image(c) => EncoderFeed::Events(plan.event_source(&place("image.events"), &c.events)?),
+                EncoderConfig::Multimodal(c) => {
+                    EncoderFeed::Events(plan.event_source(&place("multimodal.events"), &c.events)?)
+                }
                 EncoderConfig::Columns(c) => {
                     EncoderFeed::Events(plan.event_source(&place("columns.events"), &c.events)?)
                 }

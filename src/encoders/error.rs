@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::image::ImageError;
 use super::inspect::Refusal;
+use super::regions::RegionsError;
 
 /// Why an encoder cannot be loaded.
 #[derive(Debug, Error)]
@@ -183,6 +184,22 @@ pub enum EncodeError {
         image: String,
         /// What is wrong.
         error: ImageError,
+    },
+    /// Regions that cannot be used.
+    #[error("regions {regions}: {error}")]
+    Regions {
+        /// Their file, as the event names it, or where they are.
+        regions: String,
+        /// What is wrong.
+        error: RegionsError,
+    },
+    /// A stimulus without all that the model takes.
+    #[error("model {model} takes a stimulus with {part}, which this one does not have")]
+    Incomplete {
+        /// The model's name.
+        model: Arc<str>,
+        /// What is missing, and where it would come from.
+        part: &'static str,
     },
     /// The runtime or the tokenizer failed.
     #[error("model {model}: {problem}")]

@@ -1,6 +1,6 @@
 //! What is in a model folder? `manifest.toml`: inputs, the output that is the feature, sizes, licence and hashes.
 //!
-//! A folder holds `manifest.toml`, `model.onnx` and, for text, `tokenizer.json`. The manifest is what the model's
+//! A folder holds `manifest.toml`, `model.onnx` and, where it takes text, `tokenizer.json`. The manifest is what the model's
 //! maker promises; the runtime's view of the network is checked against it, and the files against its hashes.
 //!
 //! ```
@@ -33,6 +33,7 @@ use sha2::{Digest, Sha256};
 use super::EncoderError;
 use super::image::ImageInput;
 use super::inspect::MAX_MODEL_BYTES;
+use super::regions::RegionsInput;
 
 /// The largest manifest and the largest tokenizer, in bytes.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
@@ -48,6 +49,8 @@ pub enum Kind {
     Window,
     /// A picture.
     Image,
+    /// A text with a picture, or with regions of one.
+    Multimodal,
 }
 
 impl Kind {
@@ -57,6 +60,7 @@ impl Kind {
             Kind::Text => "text",
             Kind::Window => "window",
             Kind::Image => "image",
+            Kind::Multimodal => "multimodal",
         }
     }
 }
@@ -93,7 +97,7 @@ pub struct Layer {
 pub struct Hashes {
     /// Of `model.onnx`.
     pub model: String,
-    /// Of `tokenizer.json`; text only.
+    /// Of `tokenizer.json`; of what takes text.
     pub tokenizer: Option<String>,
 }
 
@@ -170,12 +174,14 @@ pub struct Manifest {
     pub dims: usize,
     /// The files' hashes.
     pub sha256: Hashes,
-    /// The inputs of a text model.
+    /// The inputs of a text model, or of the text of a multimodal one.
     pub text: Option<TextInput>,
     /// The inputs of a window model.
     pub window: Option<WindowInput>,
-    /// The input of an image model.
+    /// The input of an image model, or of the picture of a multimodal one.
     pub image: Option<ImageInput>,
+    /// The inputs of a multimodal model that takes regions of a picture.
+    pub regions: Option<RegionsInput>,
     /// Other outputs that can be the feature.
     #[serde(default)]
     pub layers: BTreeMap<String, Layer>,
@@ -199,18 +205,8 @@ impl Manifest {
 
     fn problem(&self) -> Option<String> {
         let hash = |h: &str| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit());
-        let tables = [
-            (Kind::Text, self.text.is_some()),
-            (Kind::Window, self.window.is_some()),
-            (Kind::Image, self.image.is_some()),
-        ];
-        let mut given = tables.iter().filter(|(_, given)| *given).map(|(kind, _)| kind.name());
-        match (given.next(), given.next()) {
-            (Some(one), Some(other)) => {
-                return Some(format!("there are both a [{one}] and a [{other}] table; keep one"));
-            }
-            (Some(one), None) if one == self.kind.name() => {}
-            _ => return Some(format!("kind is \"{0}\" but there is no [{0}] table", self.kind.name())),
+        if let Some(problem) = self.tables() {
+            return Some(problem);
         }
         let problem = match &self.text {
             Some(_) if self.sha256.tokenizer.is_none() => "sha256.tokenizer is missing",
@@ -222,10 +218,31 @@ impl Manifest {
             }
             _ => {
                 let window = self.window.as_ref().and_then(WindowInput::problem);
-                window.or_else(|| self.image.as_ref().and_then(ImageInput::problem))?
+                let image = || self.image.as_ref().and_then(ImageInput::problem);
+                window.or_else(image).or_else(|| self.regions.as_ref().and_then(RegionsInput::problem))?
             }
         };
         Some(problem.into())
+    }
+
+    /// Whether there are just the tables of inputs that the kind takes.
+    fn tables(&self) -> Option<String> {
+        let tables = [
+            ("text", self.text.is_some()),
+            ("window", self.window.is_some()),
+            ("image", self.image.is_some()),
+            ("regions", self.regions.is_some()),
+        ];
+        let given: Vec<&str> = tables.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        match (self.kind, given.as_slice()) {
+            (Kind::Multimodal, ["text", "image" | "regions"]) => None,
+            (Kind::Multimodal, _) => Some(
+                "kind is \"multimodal\": that takes a [text] table and either an [image] or a [regions] table".into(),
+            ),
+            (kind, [one]) if *one == kind.name() => None,
+            (_, [one, other, ..]) => Some(format!("there are both a [{one}] and a [{other}] table; keep one")),
+            (kind, _) => Some(format!("kind is \"{0}\" but there is no [{0}] table", kind.name())),
+        }
     }
 
     /// What decides which feature an input has: SHA-256 of the files' hashes, everything but the names in the manifest, and
@@ -279,7 +296,7 @@ pub struct ModelFiles {
     pub manifest: Manifest,
     /// `model.onnx`.
     pub model: Vec<u8>,
-    /// `tokenizer.json`; empty for what is no text model.
+    /// `tokenizer.json`; empty for what takes no text.
     pub tokenizer: Vec<u8>,
     /// Which of the manifest's layers are the feature, side by side, as [`choose_all`](Self::choose_all) found them;
     /// the manifest's own output where there is none.

@@ -26,7 +26,9 @@ mod error;
 mod image;
 mod inspect;
 mod manifest;
+mod multimodal;
 mod onnx;
+mod regions;
 mod store;
 mod text;
 mod window;
@@ -43,12 +45,14 @@ pub use columns::{ColumnRule, ColumnsConfig, ColumnsEncoder};
 pub use error::{EncodeError, EncoderError};
 // There is a crate of that name.
 pub use self::image::{
-    Filter, ImageConfig, ImageEncoder, ImageError, ImageInput, Layout, MAX_IMAGE_BYTES, MAX_SIDE, Resize, STIM_FILE,
-    read_stimulus,
+    Crop, Filter, ImageConfig, ImageEncoder, ImageError, ImageInput, Layout, MAX_IMAGE_BYTES, MAX_SIDE, Resize,
+    STIM_FILE, read_stimulus,
 };
 pub use inspect::{Contents, MAX_MODEL_BYTES, MAX_NODES, Refusal, inspect};
 pub use manifest::{Axis, Hashes, Kind, Layer, Manifest, ModelFiles, Pooling, TextInput, WindowInput};
+pub use multimodal::{BOXES, MultimodalConfig, MultimodalEncoder, PictureSource, REGIONS, RegionsSource, Stimulus};
 pub use onnx::{InputShape, Network, Runtime};
+pub use regions::{MAX_REGIONS, MAX_REGIONS_BYTES, Regions, RegionsError, RegionsInput};
 pub use store::{FeatureStore, StimulusKey};
 pub use text::{TextConfig, TextEncoder};
 pub use window::{WindowConfig, WindowEncoder, Windows};
@@ -63,6 +67,8 @@ pub enum EncoderConfig {
     Image(ImageConfig),
     /// Stretches of a recording.
     Window(WindowConfig),
+    /// The words that events carry, with the pictures they show or what a detector found in them.
+    Multimodal(MultimodalConfig),
     /// The columns of events.tsv, as in a classical design matrix: the baseline that a network has to beat.
     Columns(ColumnsConfig),
 }
@@ -76,6 +82,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::Text(config) => config.validate(),
             EncoderConfig::Image(config) => config.validate(),
+            EncoderConfig::Multimodal(config) => config.validate(),
             EncoderConfig::Window(config) => config.validate(),
             EncoderConfig::Columns(config) => config.validate(),
         }
@@ -86,6 +93,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::Text(config) => Some(&config.model),
             EncoderConfig::Image(config) => Some(&config.model),
+            EncoderConfig::Multimodal(config) => Some(&config.model),
             EncoderConfig::Window(config) => Some(&config.model),
             EncoderConfig::Columns(_) => None,
         }
@@ -96,6 +104,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::Text(config) => config.deadline,
             EncoderConfig::Image(config) => config.deadline,
+            EncoderConfig::Multimodal(config) => config.deadline,
             EncoderConfig::Window(config) => config.deadline,
             EncoderConfig::Columns(_) => f64::INFINITY,
         }
@@ -118,13 +127,21 @@ pub fn build(
         EncoderConfig::Columns(config) => Ok(Box::new(ColumnsEncoder::new(config))),
         EncoderConfig::Text(config) => {
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
-            let files = ModelFiles::read(&config.model)?;
+            let mut files = ModelFiles::read(&config.model)?;
+            if let Some(layer) = &config.layer {
+                files.choose_all(std::slice::from_ref(layer))?;
+            }
             Ok(Box::new(TextEncoder::load(runtime, &files, config.cache, config.threads.min(max_threads))?))
         }
         EncoderConfig::Image(config) => {
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
             let files = ModelFiles::read(&config.model)?;
             Ok(Box::new(ImageEncoder::load(runtime, files, config, config.threads.min(max_threads))?))
+        }
+        EncoderConfig::Multimodal(config) => {
+            let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
+            let files = ModelFiles::read(&config.model)?;
+            Ok(Box::new(MultimodalEncoder::load(runtime, files, config, config.threads.min(max_threads))?))
         }
         EncoderConfig::Window(config) => {
             let runtime = runtime.ok_or(EncoderError::NoRuntime)?;
@@ -195,6 +212,8 @@ pub enum Input<'a> {
         /// How many samples.
         samples: usize,
     },
+    /// A text with a picture, or with regions of one.
+    Multimodal(Stimulus<'a>),
     /// The columns of an event.
     Columns(&'a std::collections::BTreeMap<String, String>),
 }
@@ -217,21 +236,17 @@ impl EncoderSpec {
         let manifest = &files.manifest;
         let spec = Self {
             model: manifest.name.as_str().into(),
-            dims: manifest.dims,
+            dims: files.parts().iter().map(|part| part.dims).sum(),
             sha256: manifest.sha256.model.as_str().into(),
             licence: manifest.licence.as_str().into(),
         };
-        if files.layers.is_empty() {
-            return spec;
-        }
-        spec.of_layer(&files.layers.join("+"), files.parts().iter().map(|part| part.dims).sum())
+        if files.layers.is_empty() { spec } else { spec.of_layer(&files.layers.join("+")) }
     }
 
     /// The same model's layer: what learned from one layer must not go on with another.
-    fn of_layer(self, layer: &str, dims: usize) -> Self {
+    fn of_layer(self, layer: &str) -> Self {
         Self {
             model: format!("{}/{layer}", self.model).into(),
-            dims,
             sha256: manifest::hex_sha256(format!("{} {layer}", self.sha256).as_bytes()).into(),
             ..self
         }

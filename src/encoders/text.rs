@@ -29,6 +29,9 @@ pub struct TextConfig {
     pub model: std::path::PathBuf,
     /// The event source whose texts are encoded, by its name under `[events]`.
     pub events: String,
+    /// Which of the layers in the model's manifest is the feature; the manifest's own output where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
     /// How many seconds one pass may take before it counts as late.
     #[serde(default = "deadline")]
     pub deadline: f64,
@@ -232,7 +235,7 @@ impl TextEncoder {
     }
 }
 
-fn tokenizer(json: &[u8], max_tokens: usize) -> Result<Tokenizer, tokenizers::Error> {
+pub(super) fn tokenizer(json: &[u8], max_tokens: usize) -> Result<Tokenizer, tokenizers::Error> {
     let mut tokenizer = Tokenizer::from_bytes(json)?;
     tokenizer.with_padding(None);
     tokenizer.with_truncation(Some(TruncationParams { max_length: max_tokens, ..TruncationParams::default() }))?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use prometheus::Histogram;
 
 use super::features::Features;
-use crate::encoders::{EncodeError, Encoder, Input, STIM_FILE, Windows};
+use crate::encoders::{
+    BOXES, EncodeError, Encoder, Input, PictureSource, REGIONS, RegionsSource, STIM_FILE, Stimulus, Windows,
+};
 use crate::frame::{Block, Clock, Event, Instant, MonotonicClock, Quality};
 
 /// How long an event that says nothing of its duration (a plain marker) is held, in seconds.
@@ -46,6 +48,8 @@ pub enum Listens {
     Words,
     /// The pictures of events: the files that BIDS calls `stim_file`.
     Images,
+    /// The words of events, with their pictures and the regions of these.
+    Stimuli,
     /// The columns of events.
     Columns,
     /// Windows of a source's blocks, this many seconds apart.
@@ -81,6 +85,7 @@ impl EncoderStep {
         let input = match self.listens {
             Listens::Words => Input::Text(event.text.as_deref()?),
             Listens::Images => Input::Image(Path::new(event.columns.get(STIM_FILE)?)),
+            Listens::Stimuli => Input::Multimodal(stimulus(event)?),
             Listens::Columns => Input::Columns(&event.columns),
             Listens::Windows(..) => return None,
         };
@@ -118,6 +123,19 @@ impl EncoderStep {
             emit(features);
         });
     }
+}
+
+/// What an event says of its stimulus; nothing where it is none.
+fn stimulus(event: &Event) -> Option<Stimulus<'_>> {
+    let file = |column| event.columns.get(column).map(Path::new);
+    let (features, boxes) = (file(REGIONS), file(BOXES));
+    let stimulus = Stimulus {
+        text: event.text.as_deref(),
+        picture: file(STIM_FILE).map(PictureSource::File),
+        regions: features.map(|features| RegionsSource::Files { features, boxes }),
+    };
+    let some = stimulus.text.is_some() || stimulus.picture.is_some() || stimulus.regions.is_some();
+    some.then_some(stimulus)
 }
 
 impl Judge {

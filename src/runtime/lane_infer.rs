@@ -51,6 +51,8 @@ pub enum Listening {
     Words,
     /// The pictures of events.
     Images,
+    /// The words of events, with their pictures and the regions of these.
+    Stimuli,
     /// The columns of events.
     Columns,
     /// Windows of so many seconds, one every so many seconds.
@@ -96,6 +98,7 @@ impl InferLane {
         let mut step = match listening {
             Listening::Words => encoder.take().map(|e| make(e, Listens::Words)),
             Listening::Images => encoder.take().map(|e| make(e, Listens::Images)),
+            Listening::Stimuli => encoder.take().map(|e| make(e, Listens::Stimuli)),
             Listening::Columns => encoder.take().map(|e| make(e, Listens::Columns)),
             Listening::Windows { .. } => None,
         };

@@ -55,7 +55,7 @@ pub fn folder(model: &str, manifest: &str) -> tempfile::TempDir {
          [sha256]\nmodel = \"{}\"\n",
         sha256(&model)
     );
-    if manifest.contains("kind = \"text\"") {
+    if manifest.contains("kind = \"text\"") || manifest.contains("kind = \"multimodal\"") {
         let tokenizer = std::fs::read(repository("tests/golden/encoders/tokenizer.json")).unwrap();
         std::fs::write(folder.path().join("tokenizer.json"), &tokenizer).unwrap();
         manifest += &format!("tokenizer = \"{}\"\n", sha256(&tokenizer));

@@ -149,6 +149,57 @@ def text_model():
     }
 
 
+def multimodal_models():
+    """The eight words again, beside regions of three numbers with their boxes, or beside a picture of 6 × 6."""
+    graph = Graph("regions")
+    graph.inputs = [
+        onnx.value_info("boxes", FLOAT, ["batch", "regions", 4]),
+        onnx.value_info("tokens", INT64, ["batch", "tokens"]),
+        onnx.value_info("seen", FLOAT, ["batch", "regions", 3]),
+    ]
+    graph.outputs = [
+        onnx.value_info("rows", FLOAT, ["batch", "rows", 4]),
+        onnx.value_info("places", FLOAT, ["batch", 4]),
+    ]
+    words = graph.node("Gather", [weights(graph, "table", 8, 4), "tokens"], "words", axis=0)
+    seen = graph.node("MatMul", ["seen", weights(graph, "detector", 3, 4)], "features")
+    placed = graph.node("Add", [seen, graph.node("MatMul", ["boxes", weights(graph, "where", 4, 4)], "corners")], "placed")
+    graph.node("Concat", [words, placed], "rows", axis=1)
+    graph.node("ReduceMean", ["boxes"], "places", axes=[1], keepdims=0)
+    save("regions", graph.serialise("tests"))
+
+    graph = Graph("captioned")
+    graph.inputs = [
+        onnx.value_info("tokens", INT64, ["batch", "tokens"]),
+        onnx.value_info("pixels", FLOAT, ["batch", 3, 6, 6]),
+    ]
+    graph.outputs = [onnx.value_info("both", FLOAT, ["batch", 7])]
+    words = graph.node("Gather", [weights(graph, "table", 8, 4), "tokens"], "words", axis=0)
+    words = graph.node("ReduceMean", [words], "text", axes=[1], keepdims=0)
+    picture = graph.node("Flatten", [graph.node("GlobalAveragePool", ["pixels"], "pooled")], "picture")
+    graph.node("Concat", [words, picture], "both", axis=1)
+    save("captioned", graph.serialise("tests"))
+
+    ids = np.array([[2, 5, 4, 3]])  # [CLS] pain heat [SEP]
+    features = rng.normal(size=(2, 3)).astype(np.float32)
+    boxes = np.array([[0.0, 0.25, 0.5, 1.0], [0.125, 0.0, 0.75, 0.5]], np.float32)
+    feeds = {"tokens": ids, "seen": features[None], "boxes": boxes[None]}
+    np.save(os.path.join(OUT, "regions.npy"), features)
+    np.save(os.path.join(OUT, "boxes.npy"), boxes)
+    np.savez(os.path.join(OUT, "stored.npz"), features=features, boxes=boxes.astype(np.float64))
+    np.savez_compressed(os.path.join(OUT, "deflated.npz"), boxes=boxes, features=features.astype(np.float64))
+    np.savez(os.path.join(OUT, "other.npz"), boxes=boxes, seen=features)
+    text = run("captioned", "both", {"tokens": ids, "pixels": np.zeros((1, 3, 6, 6), np.float32)})
+    return {
+        "text": "pain heat",
+        "features": features.tolist(),
+        "boxes": boxes.tolist(),
+        "mean": run("regions", "rows", feeds)[0].mean(axis=0).tolist(),
+        "places": run("regions", "places", feeds)[0].tolist(),
+        "text_of_captioned": text[0, :4].tolist(),
+    }
+
+
 def refused_models():
     """Files that must never reach the runtime, each with one thing wrong with it."""
 
@@ -233,6 +284,7 @@ def minilm():
 def main():
     os.makedirs(OUT, exist_ok=True)
     golden = {"window": window_models(), "text": text_model(), "minilm": minilm()}
+    golden["multimodal"] = multimodal_models()
     refused_models()
     with open(os.path.join(HERE, "encoders.json"), "w", encoding="utf-8") as file:
         json.dump(golden, file)

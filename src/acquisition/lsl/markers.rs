@@ -58,9 +58,9 @@ impl LslMarkersConfig {
 /// Reads one LSL stream of markers; of several channels the first. Built on the thread that pulls it.
 ///
 /// The stream need not be there yet: markers often begin late. A marker is a JSON object
-/// `{"trial_type": …, "duration": …, "text": …, "stim_file": …}` (every field optional, others ignored), or any other
-/// string: a label. Numbers become their decimal text. No marker is ever dropped for its stamp: senders stamp past onsets
-/// too.
+/// `{"trial_type": …, "duration": …, "text": …, "stim_file": …, "regions": …, "boxes": …}` (every field optional, others
+/// ignored), or any other string: a label. Numbers become their decimal text. No marker is ever dropped for its stamp:
+/// senders stamp past onsets too.
 pub struct LslMarkers {
     text: bool,
     follower: Follower,
@@ -229,6 +229,8 @@ struct JsonMarker {
     duration: f64,
     text: Option<String>,
     stim_file: Option<String>,
+    regions: Option<String>,
+    boxes: Option<String>,
 }
 
 fn event(marker: &str, onset: Instant, plain_is_text: bool) -> Event {
@@ -237,7 +239,8 @@ fn event(marker: &str, onset: Instant, plain_is_text: bool) -> Event {
     {
         let duration = if json.duration.is_finite() { json.duration.max(0.0) } else { 0.0 };
         let label = json.trial_type.or_else(|| json.text.clone()).unwrap_or_default();
-        let columns = json.stim_file.map(|file| ("stim_file".to_owned(), file)).into_iter().collect();
+        let files = [("stim_file", json.stim_file), ("regions", json.regions), ("boxes", json.boxes)];
+        let columns = files.into_iter().filter_map(|(column, file)| Some((column.to_owned(), file?))).collect();
         return Event { onset, duration, label, text: json.text, columns, ..Event::default() };
     }
     let text = plain_is_text.then(|| marker.to_owned());

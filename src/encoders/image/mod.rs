@@ -25,7 +25,7 @@ use super::onnx::{Network, Runtime};
 use super::{EncodeError, Encoder, EncoderError, EncoderSpec, Input, seconds};
 
 pub use decode::{ImageError, MAX_IMAGE_BYTES, MAX_SIDE};
-pub use prepare::{ImageInput, Layout, Resize};
+pub use prepare::{Crop, ImageInput, Layout, Resize};
 pub use resize::Filter;
 
 use resize::{COLOURS, Picture};
@@ -84,7 +84,7 @@ impl ImageConfig {
     }
 }
 
-fn within(stimuli: &Path, name: &Path) -> Result<PathBuf, ImageError> {
+pub(super) fn within(stimuli: &Path, name: &Path) -> Result<PathBuf, ImageError> {
     if name.as_os_str().is_empty() || !name.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(ImageError::Outside);
     }
@@ -119,20 +119,15 @@ impl ImageEncoder {
         let Some(input) = files.manifest.image.clone().filter(|_| kind == Kind::Image) else {
             return Err(EncoderError::WrongKind { path: files.folder, wanted: "image", other: kind.name() });
         };
-        let mut spec = EncoderSpec::new(&files);
         if let Some(layer) = &config.layer {
-            if !files.manifest.choose(layer) {
-                let known: Vec<&str> = files.manifest.layers.keys().map(String::as_str).collect();
-                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                return Err(EncoderError::Layer { path: files.folder, layer: layer.clone(), known });
-            }
-            spec = spec.of_layer(layer, files.manifest.dims);
+            files.choose_all(std::slice::from_ref(layer))?;
         }
         let shape = input.shape().map(Some);
         let declared = [(input.input.as_str(), TensorElementType::Float32, shape.as_slice())];
         let network = Network::load(runtime, &files, &declared, threads)?;
         let cache = FeatureCache::new(config.cache);
         let stimuli = config.stimuli.clone();
+        let spec = EncoderSpec::new(&files);
         let mut encoder = Self { spec, network, input, stimuli, cache, buffer: Vec::new(), batching: None };
         let trial = encoder.forward(&encoder.gradient(255), &mut Vec::new());
         trial.map_err(|error| EncoderError::Trial { path: files.folder.join("model.onnx"), error })?;

@@ -27,8 +27,21 @@ pub enum Layout {
 pub enum Resize {
     /// The shorter side so many pixels, the longer in proportion.
     Shorter(usize),
+    /// Both sides so many pixels, out of proportion.
+    Both(usize),
     /// Both sides what the network takes, out of proportion.
     Squash,
+}
+
+/// Where the middle begins when as many pixels as not are to be cut from both sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Crop {
+    /// At the nearest pixel, of two the even one: torchvision's `CenterCrop`.
+    #[default]
+    Nearest,
+    /// At the pixel before: the image processors of the transformers package.
+    Down,
 }
 
 /// What an image model takes: a square of red, green and blue.
@@ -62,6 +75,9 @@ pub struct ImageInput {
     pub resize: Resize,
     /// The filter, antialiased where the picture shrinks.
     pub filter: Filter,
+    /// Where the middle begins.
+    #[serde(default)]
+    pub crop: Crop,
     /// What a value of 0 to 255 is multiplied by first; 1/255.
     #[serde(default = "unit")]
     pub scale: f64,
@@ -96,6 +112,9 @@ impl ImageInput {
             Resize::Shorter(side) if !(self.size..=MAX_SIZE).contains(&side) => {
                 "image.resize.shorter must be at least image.size and at most 2048 pixels"
             }
+            Resize::Both(side) if !(self.size..=MAX_SIZE).contains(&side) => {
+                "image.resize.both must be at least image.size and at most 2048 pixels"
+            }
             _ if !self.scale.is_normal() || !self.std.iter().all(|std| std.is_normal()) => {
                 "image.scale and image.std must be finite numbers other than 0"
             }
@@ -109,6 +128,7 @@ impl ImageInput {
         let side = self.size;
         let size = match self.resize {
             Resize::Squash => (side, side),
+            Resize::Both(resized) => (resized, resized),
             Resize::Shorter(shorter) => {
                 let (short, long) = (picture.width.min(picture.height), picture.width.max(picture.height));
                 // Cut, not rounded.
@@ -116,8 +136,11 @@ impl ImageInput {
                 if picture.width <= picture.height { (shorter, longer) } else { (longer, shorter) }
             }
         };
-        // Python rounds a half to the even number.
-        let middle = |length: usize| ((length - side) as f64 / 2.0).round_ties_even() as usize;
+        let middle = |length: usize| match self.crop {
+            // Python rounds a half to the even number.
+            Crop::Nearest => ((length - side) as f64 / 2.0).round_ties_even() as usize,
+            Crop::Down => (length - side) / 2,
+        };
         let (left, top) = (middle(size.0), middle(size.1));
         resize(picture, size, (left..left + side, top..top + side), self.filter)
     }
