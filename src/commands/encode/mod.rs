@@ -1,4 +1,4 @@
-//! Encoding models, offline: one file a command, over what [`design`] reads and checks for all of them.
+//! Encoding models, offline: one file a command, over what `design` reads and checks for all of them.
 
 mod design;
 mod evaluate;
