@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use encode::{EncodeCommand, EvaluateArgs, FitArgs, FoldArgs, ModelArgs, PredictArgs, Score};
+pub use encode::{EncodeCommand, EvaluateArgs, FitArgs, FoldArgs, IdentifyArgs, ModelArgs, PredictArgs, RankBy, Score};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///

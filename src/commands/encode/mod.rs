@@ -3,6 +3,7 @@
 mod design;
 mod evaluate;
 mod fit;
+mod identify;
 mod predict;
 mod scores;
 mod write;
@@ -17,6 +18,7 @@ pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
     match command {
         EncodeCommand::Evaluate(args) => evaluate::run(args),
         EncodeCommand::Fit(args) => fit::run(args),
+        EncodeCommand::Identify(args) => identify::run(args),
         EncodeCommand::Predict(args) => predict::run(args),
     }
 }
