@@ -116,6 +116,7 @@ fn prepare(folder: &Path) {
         lags: LagsConfig::Fir(vec![0.0]),
         volume_time: VolumeTime::End,
         ridge: Default::default(),
+        model: None,
         learn: false,
     };
     let session = Session::new("bench", Arc::new(MonotonicClock));

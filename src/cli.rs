@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use encode::{
-    EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, ModelArgs, PredictArgs, ScaleArg, Score,
+    EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, IdentifyArgs, ModelArgs, PredictArgs, RankBy,
+    ScaleArg, Score,
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
 

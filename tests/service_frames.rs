@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::Arc;
 
-use neurod::frame::{FrameKind, Instant, Quality, RegionFrame, Regions, Unit};
+use neurod::frame::{FrameKind, Identification, Instant, Quality, RankedCandidate, RegionFrame, Regions, Unit};
 use neurod::publish::{Outgoing, wire};
 use serde_json::json;
 
@@ -61,6 +61,32 @@ fn python_finds_frames_as_the_schemas_and_the_docs_say() {
         let hex = wire::encode(&frame).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let text = wire::json(&Outgoing::Frame(Arc::new(frame))).unwrap();
         writeln!(lines, "{}", json!({ "json": text, "binary": hex })).unwrap();
+    }
+    let frame = service::frame("regions", FrameKind::Encoded, 3, 5);
+    let ranked = |id: &str, log_likelihood: f64, p: f64| RankedCandidate { id: id.into(), log_likelihood, p };
+    for (rank_of_shown, quality) in [(None, Quality::WARMING_UP), (Some(1.5), Quality::GOOD)] {
+        let text = wire::json(&Outgoing::Identification(Arc::new(Identification {
+            schema: Identification::SCHEMA,
+            session: frame.session.clone(),
+            run: 0,
+            seq: 1,
+            identification: "seen".into(),
+            predictor: frame.predictor.clone(),
+            t_target: frame.t_target,
+            t_measured: frame.t_measured,
+            t_arrived: frame.t_arrived,
+            t_published: frame.t_published,
+            clock: frame.clock.clone(),
+            volumes: 2,
+            complete: false,
+            candidates_id: "0123456789abcdef".into(),
+            best: "face".into(),
+            ranking: vec![ranked("face", -0.5, 0.5), ranked("house", -0.5, 0.5)],
+            rank_of_shown,
+            quality,
+            model: frame.model.clone(),
+        })));
+        writeln!(lines, "{}", json!({ "json": text.unwrap(), "binary": null })).unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("frames.jsonl");

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::AppError;
+use super::candidates::Encoded;
 use super::control::{Controls, LaneHealth};
 use super::models::Models;
 use super::settings::{EventsInput, InputConfig, Settings};
@@ -127,6 +128,7 @@ impl Settings {
         let mut building = Building {
             settings: &settings,
             models,
+            candidates: Encoded::default(),
             lanes: Lanes::new(context),
             inbox: Arc::new(Inbox::default()),
             infer: plan.encoders.iter().map(|_| InferInbox::new(EVENTS)).collect(),
@@ -169,6 +171,7 @@ type Givers = Vec<Option<SwapGiver<Weights>>>;
 struct Building<'a> {
     settings: &'a Settings,
     models: Models,
+    candidates: Encoded,
     plan: Plan,
     lanes: Lanes,
     inbox: Arc<Inbox>,
@@ -213,7 +216,8 @@ impl Building<'_> {
         let (mut features, mut specs, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (name, config)) in self.settings.encoders.iter().enumerate() {
             let wrong = |error| AppError::Encoder { name: name.clone(), error };
-            let encoder = encoders::build(config, runtime.as_ref(), None, usize::MAX).map_err(wrong)?;
+            let mut encoder = encoders::build(config, runtime.as_ref(), None, usize::MAX).map_err(wrong)?;
+            self.settings.encode_candidates(name, encoder.as_mut(), &mut self.candidates)?;
             specs.push(config.input_spec(name, encoder.spec()));
             let listening = match config {
                 EncoderConfig::Text(_) => Listening::Words,
@@ -411,6 +415,7 @@ impl Building<'_> {
             plan: self.plan.clone(),
             configs: self.settings.predictors.values().cloned().collect(),
             models: std::mem::take(&mut self.models),
+            identifiers: self.settings.identifiers(&mut self.candidates)?,
             encoders,
             features,
             instant: publish.givers,

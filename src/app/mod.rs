@@ -3,6 +3,7 @@
 //! [`Settings`] are what the user wrote. [`wiring`] turns their names into connections and checks every shape that can
 //! be known beforehand; [`offline`] builds a replay of them, [`live`] starts the lanes and the service.
 
+mod candidates;
 mod control;
 pub mod live;
 mod models;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::AppError;
+use super::candidates::Encoded;
 use super::settings::{EventsInput, InputConfig, Settings};
 use crate::acquisition::file::FileEvents;
 use crate::encoders::{self, EncoderConfig, Windows};
@@ -78,7 +79,10 @@ impl Settings {
         }
         let chains = opened.iter().zip(&self.sources).map(|(source, (name, config))| config.chain(name, source.spec()));
         let chains = chains.collect::<Result<Vec<Chain>, AppError>>()?;
-        let (encoders, encoder_inputs) = self.encoder_steps(&plan.encoders, &chains)?;
+        let mut candidates = Encoded::default();
+        let (encoders, encoder_inputs) = self.encoder_steps(&plan.encoders, &chains, &mut candidates)?;
+        let mut identifiers = self.identifiers(&mut candidates)?.into_iter();
+        inputs.extend(self.identification.values().map(|identification| identification.candidates.clone()));
         inputs.extend(self.pictures(&recorded_events));
         let id = self.session_id(&inputs, &encoder_inputs)?;
         let session = Session::new(id, Arc::clone(&clock) as Arc<dyn Clock>);
@@ -138,6 +142,7 @@ impl Settings {
             if let Some(folder) = resume {
                 predictor.resume(folder).map_err(|error| failed(error.into()))?;
             }
+            predictor.identify_with(identifiers.next().unwrap_or_default());
             regions.push(Arc::clone(predictor.regions()));
             predictors.push(predictor);
         }
@@ -151,6 +156,7 @@ impl Settings {
         &self,
         wired: &[(String, EncoderFeed)],
         chains: &[Chain],
+        candidates: &mut Encoded,
     ) -> Result<(Vec<EncoderStep>, Vec<InputSpec>), AppError> {
         let runtime = self.runtime()?;
         let (mut steps, mut inputs) = (Vec::new(), Vec::new());
@@ -160,7 +166,8 @@ impl Settings {
                 EncoderFeed::Windows(source) => Some(chains[*source].output()),
                 EncoderFeed::Events(_) => None,
             };
-            let encoder = encoders::build(config, runtime.as_ref(), spec, 1).map_err(wrong)?;
+            let mut encoder = encoders::build(config, runtime.as_ref(), spec, 1).map_err(wrong)?;
+            self.encode_candidates(name, encoder.as_mut(), candidates)?;
             inputs.push(config.input_spec(name, encoder.spec()));
             let listens = match (config, spec) {
                 (EncoderConfig::Window(c), Some(spec)) => {

@@ -11,7 +11,7 @@ use crate::acquisition::synthetic::SyntheticConfig;
 use crate::encoders::EncoderConfig;
 use crate::fmri::FmriConfig;
 use crate::publish::lsl::LslOutletConfig;
-use crate::runtime::PredictorConfig;
+use crate::runtime::{IdentificationConfig, PredictorConfig};
 use crate::service::ServiceConfig;
 use crate::signal::SignalConfig;
 
@@ -31,6 +31,9 @@ pub struct Settings {
     pub encoders: BTreeMap<String, EncoderConfig>,
     /// What predicts regions, by name.
     pub predictors: BTreeMap<String, PredictorConfig>,
+    /// Which stimulus was it? Candidates that are ranked by the volumes after every event, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub identification: BTreeMap<String, IdentificationConfig>,
     /// Who hears about it, beside the WebSocket that the service always has.
     pub sinks: SinksConfig,
     /// The HTTP service.

@@ -59,6 +59,7 @@ impl Settings {
         paths.into_iter().flatten().for_each(rebase);
         self.sinks.jsonl.iter_mut().for_each(|jsonl| rebase(&mut jsonl.path));
         self.service.token_file.iter_mut().for_each(rebase);
+        self.identification.values_mut().for_each(|identification| rebase(&mut identification.candidates));
         self.predictors.values_mut().filter_map(|predictor| predictor.model.as_mut()).for_each(rebase);
     }
 
@@ -127,6 +128,7 @@ impl Settings {
             predictor.lags.build().map_err(|error| AppError::Predictor { name: name.clone(), error })?;
             plan.predictors.push(PredictorPlan { name: name.clone(), inputs, target });
         }
+        self.check_identification(&plan)?;
         self.service.validate()?;
         if self.sinks.jsonl.is_some() && !self.service.enabled {
             let problem = "is written by the service, which service.enabled = false switches off";
@@ -157,6 +159,7 @@ impl Settings {
             ("events", self.events.keys().collect()),
             ("encoders", self.encoders.keys().collect()),
             ("predictors", self.predictors.keys().collect()),
+            ("identification", self.identification.keys().collect()),
         ];
         for (section, names) in sections {
             for name in names {

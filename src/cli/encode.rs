@@ -42,6 +42,16 @@ pub enum EncodeCommand {
   neurod encode fit haxby --lambda 10 --delays 1,2,3,4 --tr 2.5 --out haxby.neurod
   neurod encode fit data --lambda auto --folds runs --out data.neurod --export-weights W.npy")]
     Fit(FitArgs),
+    /// Identify stimuli from responses: rank all candidates by the model that never saw them, out of fold
+    ///
+    /// The candidates are the stimuli of the same fold (runs.tsv, column `stimulus`; repeats are averaged), or its samples
+    /// where there is no such column or the features have delays. They are ranked by the log-likelihood of the measured
+    /// response under each prediction; the residual variance of a voxel comes from the other folds. DIR gets
+    /// identification.tsv (a row each) and summary.json; chance stands beside every score.
+    #[command(after_help = "Examples:
+  neurod encode identify data --lambda auto --folds k=10 --out identified
+  neurod encode identify haxby --lambda 10 --folds runs --by cosine --out identified")]
+    Identify(IdentifyArgs),
     /// Predict responses to the features of a dataset from a fitted model
     ///
     /// DATA needs the model's feature spaces, and runs.tsv where the model has delays; no responses.
@@ -194,6 +204,35 @@ pub struct FitArgs {
     /// Print what was fitted as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `neurod encode identify`
+#[derive(Debug, Args)]
+pub struct IdentifyArgs {
+    /// What is fitted to what.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// How samples are divided.
+    #[command(flatten)]
+    pub folds: FoldArgs,
+    /// By what candidates are ranked
+    #[arg(long, value_enum, default_value_t = RankBy::Likelihood)]
+    pub by: RankBy,
+    /// Where the results go; made if it is not there
+    #[arg(long, short, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// By what candidates are ranked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RankBy {
+    /// The Gaussian log-likelihood of the measured response
+    Likelihood,
+    /// The cosine of measured and predicted response, as in 2V2
+    Cosine,
 }
 
 /// `neurod encode predict`

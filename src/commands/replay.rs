@@ -88,6 +88,9 @@ fn write_frames(offline: &mut Offline, out: &mut dyn Write, place: &str, bar: &P
             }
         })?;
         written.with_context(|| place.to_owned())?;
+        for ranking in offline.replay.take_identified() {
+            write_line(out, &ranking).with_context(|| place.to_owned())?;
+        }
         match step {
             Step::Block { samples, .. } => bar.inc(samples as u64),
             Step::Events => {}

@@ -11,6 +11,7 @@ pub mod ceiling;
 mod draws;
 mod filters;
 pub mod folds;
+pub mod identification;
 pub mod metrics;
 mod parallel;
 pub mod partition;

@@ -21,6 +21,7 @@
 mod block;
 mod channel;
 mod event;
+mod identification;
 mod instant;
 mod quality;
 mod region;
@@ -29,6 +30,7 @@ mod stage;
 pub use block::{Block, BlockSpec, ChannelMask};
 pub use channel::{Channel, Unit, unique_names};
 pub use event::{Event, Picture};
+pub use identification::{Identification, RankedCandidate};
 pub use instant::{Clock, Instant, MonotonicClock, ScaledClock, VirtualClock};
 pub use quality::Quality;
 pub use region::{ClockStamp, FrameKind, ModelStamp, RegionFrame, Regions};

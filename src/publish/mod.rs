@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use outlets::LslLanes;
 
-use crate::frame::{FrameKind, Instant, Quality, RegionFrame, Regions};
+use crate::frame::{FrameKind, Identification, Instant, Quality, RegionFrame, Regions};
 
 /// What goes to every sink that lives in the service.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub enum Outgoing {
     Regions(Arc<Regions>),
     /// Values.
     Frame(Arc<RegionFrame>),
+    /// Which stimulus it was.
+    Identification(Arc<Identification>),
 }
 
 /// Takes frames from any lane without ever blocking it: a full queue drops its oldest entry and counts that.

@@ -62,6 +62,7 @@ pub fn json(message: &Outgoing) -> Result<String, serde_json::Error> {
     match message {
         Outgoing::Regions(regions) => serde_json::to_string(regions.as_ref()),
         Outgoing::Frame(frame) => serde_json::to_string(frame.as_ref()),
+        Outgoing::Identification(ranking) => serde_json::to_string(ranking.as_ref()),
     }
 }
 

@@ -28,6 +28,7 @@
 
 mod augmented;
 mod checkpoint;
+mod frozen;
 mod guard;
 mod hrf;
 mod kernels;
@@ -48,6 +49,7 @@ use thiserror::Error;
 use crate::frame::Quality;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Fingerprint, Loaded};
+pub use frozen::FrozenWeights;
 pub use guard::GuardConfig;
 pub use hrf::{HRF_LENGTH, spm_hrf};
 pub use lags::{HrfConfig, HrfName, Lags, LagsConfig};

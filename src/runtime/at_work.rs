@@ -87,6 +87,9 @@ impl AtWork {
                 metrics.frame(&frame, speed);
                 publisher.frame(frame, &regions, rate);
             });
+            for ranking in self.predictor.take_identified() {
+                publisher.context.port.send(Outgoing::Identification(Arc::new(ranking)));
+            }
         }
         self.changed();
         if self.search.is_none()

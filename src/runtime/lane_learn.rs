@@ -11,6 +11,7 @@ use super::at_work::{AtWork, Publisher};
 use super::checkpoints::ResumeError;
 use super::decoder::Weights;
 use super::features::Features;
+use super::identifier::Identifier;
 use super::lanes::{Fault, LaneContext};
 use super::metrics::{FrameMetrics, PredictorMetrics};
 use super::plan::{Feed, Plan};
@@ -105,6 +106,8 @@ pub struct LearnLane {
     pub configs: Vec<PredictorConfig>,
     /// What each predictor begins with.
     pub models: Vec<Option<Arc<FittedModel>>>,
+    /// What each predictor is asked of its events.
+    pub identifiers: Vec<Vec<Identifier>>,
     /// What each encoder's features are.
     pub encoders: Vec<InputSpec>,
     /// Each encoder's features.
@@ -238,7 +241,8 @@ impl LearnLane {
                 Ok(predictor)
             });
             match resumed {
-                Ok(predictor) => {
+                Ok(mut predictor) => {
+                    predictor.identify_with(std::mem::take(&mut self.identifiers[index]));
                     context.port.send(Outgoing::Regions(Arc::clone(predictor.regions())));
                     context.status.ready(&format!("predictors.{}", plan.name));
                     let giver = self.instant[index].take();

@@ -6,6 +6,7 @@ mod checkpoints;
 pub mod decoder;
 pub mod encoder;
 pub mod features;
+mod identifier;
 pub mod lane_events;
 pub mod lane_infer;
 pub mod lane_learn;
@@ -22,5 +23,6 @@ pub mod session;
 
 pub use chain::Chain;
 pub use checkpoints::ResumeError;
+pub use identifier::{Candidates, IdentificationConfig, Identifier, MOST_CANDIDATES};
 pub use plan::{EncoderFeed, Feed, Plan, PlanError, PredictorPlan};
 pub use predictor::{InputSpec, Predictor, PredictorConfig, VolumeTime};

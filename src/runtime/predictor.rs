@@ -1,5 +1,6 @@
 //! One predictor: features and volumes meet, regions come out, and the ridge learns in between.
 
+mod asked;
 mod begun;
 
 use std::collections::VecDeque;
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::features::Features;
+use super::identifier::Identifier;
 use super::session::{FrameOf, Session};
-use crate::frame::{Block, FrameKind, Instant, ModelStamp, Quality, RegionFrame, Regions};
+use crate::frame::{Block, FrameKind, Identification, Instant, ModelStamp, Quality, RegionFrame, Regions};
 use crate::ridge::{FeatureTimeline, Lags, LagsConfig, Learner, Observed, RidgeConfig, RidgeError};
 
 /// `[predictors.NAME]`: which features predict which regions, how far back they reach, how the weights learn.
@@ -122,6 +124,8 @@ pub struct Predictor {
     model: ModelStamp,
     /// SHA-256 of the model that it began with.
     began_with: Option<Arc<str>>,
+    identifiers: Vec<Identifier>,
+    identified: Vec<Identification>,
     run: Option<u32>,
     sequence: [u64; 2],
     /// The newest thing that went in, features or a volume learned from: when it was measured, when it arrived.
@@ -185,6 +189,8 @@ impl Predictor {
             learner,
             model,
             began_with: None,
+            identifiers: Vec::new(),
+            identified: Vec::new(),
             run: None,
             sequence: [0; 2],
             newest: None,
@@ -218,6 +224,7 @@ impl Predictor {
     /// of its source.
     pub fn hold(&mut self, input: usize, features: &Features) {
         self.enter_run(features.run, features.start);
+        self.ask_about(input, features);
         let memory = self.memory;
         if self.tick.is_none() && self.ticks() {
             self.tick = Some(features.start);
@@ -269,6 +276,7 @@ impl Predictor {
         }
         self.went_in(block.measured_at, block.arrived_at);
         emit(self.publish(FrameKind::Residual, at, quality | block.quality));
+        self.identify(block, at, quality | block.quality);
         // What was not measured must not be learned as zero.
         let observed = match self.known {
             true => self.learner.observe(&self.row, &self.target, quality | block.quality),
@@ -408,6 +416,7 @@ impl Predictor {
         }
         self.ahead = None;
         (self.used_until, self.tick) = (f64::NEG_INFINITY, None);
+        self.identifiers.iter_mut().for_each(Identifier::new_run);
         for input in &mut self.inputs {
             input.timeline.new_run(at.seconds());
             input.flagged.clear();

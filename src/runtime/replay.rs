@@ -11,7 +11,7 @@ use super::predictor::Predictor;
 use super::session::{Measured, Session};
 use crate::acquisition::file::Recorded;
 use crate::acquisition::{EventSource, Pull, Source, SourceError};
-use crate::frame::{Block, BlockSpec, Event, Instant, RegionFrame, VirtualClock};
+use crate::frame::{Block, BlockSpec, Event, Identification, Instant, RegionFrame, VirtualClock};
 
 /// A source that knows when it will next have something.
 pub trait RecordedSource: Source + Recorded {}
@@ -69,6 +69,13 @@ pub struct Replay {
     pub encoders: Vec<EncoderStep>,
     /// The predictors.
     pub predictors: Vec<Predictor>,
+}
+
+impl Replay {
+    /// What predictors have answered since this was last asked: which stimulus it was.
+    pub fn take_identified(&mut self) -> impl Iterator<Item = Identification> {
+        self.predictors.iter_mut().flat_map(Predictor::take_identified)
+    }
 }
 
 /// What one step did.

@@ -126,7 +126,7 @@ impl FramePort for FrameBus {
             }
             known.push(Arc::clone(regions));
         }
-        if let Some(Outgoing::Frame(_)) = self.queue.force_push(message) {
+        if let Some(Outgoing::Frame(_) | Outgoing::Identification(_)) = self.queue.force_push(message) {
             self.lost.store(true, Ordering::Release);
             self.dropped.inc();
         }
@@ -143,15 +143,25 @@ impl FramePort for FrameBus {
 pub(super) struct Filter {
     pub predictors: Vec<String>,
     pub kinds: Vec<FrameKind>,
+    /// Whether rankings of candidates are wanted; always, where nothing is chosen.
+    pub identification: bool,
     /// The client reads JSON, so it gets no frame of more than [`MOST_JSON_VALUES`].
     pub json: bool,
 }
 
 impl Filter {
-    fn wants(&self, frame: &RegionFrame) -> bool {
-        (self.predictors.is_empty() || self.predictors.iter().any(|p| **p == *frame.predictor))
-            && (self.kinds.is_empty() || self.kinds.contains(&frame.kind))
-            && !(self.json && frame.values.len() > MOST_JSON_VALUES)
+    fn wants(&self, message: &Outgoing) -> bool {
+        let every_kind = self.kinds.is_empty() && !self.identification;
+        let of = |predictor: &str| self.predictors.is_empty() || self.predictors.iter().any(|p| p == predictor);
+        match message {
+            Outgoing::Regions(_) => true,
+            Outgoing::Identification(ranking) => of(&ranking.predictor) && (every_kind || self.identification),
+            Outgoing::Frame(frame) => {
+                of(&frame.predictor)
+                    && (every_kind || self.kinds.contains(&frame.kind))
+                    && !(self.json && frame.values.len() > MOST_JSON_VALUES)
+            }
+        }
     }
 }
 
@@ -172,10 +182,10 @@ impl Message {
         self.json.get_or_init(|| wire::json(&self.outgoing).ok().map(Utf8Bytes::from)).clone()
     }
 
-    /// As a binary frame; `None` for regions, which are always JSON.
+    /// As a binary frame; `None` for everything else, which is always JSON.
     pub fn binary(&self) -> Option<Bytes> {
         match &self.outgoing {
-            Outgoing::Regions(_) => None,
+            Outgoing::Regions(_) | Outgoing::Identification(_) => None,
             Outgoing::Frame(frame) => Some(self.binary.get_or_init(|| wire::encode(frame).into()).clone()),
         }
     }
@@ -200,12 +210,14 @@ impl Queue {
     fn push(&self, message: &Arc<Message>, lost: bool) {
         let mut waiting = lock(&self.waiting);
         waiting.lost |= lost;
-        if matches!(&message.outgoing, Outgoing::Frame(frame) if !waiting.filter.wants(frame)) {
+        if !waiting.filter.wants(&message.outgoing) {
             return;
         }
         while waiting.messages.len() >= self.capacity.max(1) {
             // Regions that fall out come again with the first frame that needs them.
-            if let Some(Outgoing::Frame(_)) = waiting.messages.pop_front().map(|m| m.outgoing.clone()) {
+            if let Some(Outgoing::Frame(_) | Outgoing::Identification(_)) =
+                waiting.messages.pop_front().map(|m| m.outgoing.clone())
+            {
                 waiting.lost = true;
                 self.dropped.inc();
             }
@@ -274,6 +286,7 @@ impl Subscriber {
                         return Some(message);
                     }
                 }
+                Outgoing::Identification(_) => return Some(message),
                 Outgoing::Frame(frame) => {
                     let regions = match self.told.insert(Arc::clone(&frame.regions_id)) {
                         true => self.bus.regions_of(&frame.regions_id),
@@ -350,7 +363,7 @@ mod tests {
             let mut received = Vec::new();
             while let Some(message) = client.next().await {
                 received.push(match &message.outgoing {
-                    Outgoing::Regions(_) => None,
+                    Outgoing::Regions(_) | Outgoing::Identification(_) => None,
                     Outgoing::Frame(frame) => Some((frame.seq, frame.quality)),
                 });
             }

@@ -60,15 +60,22 @@ impl Choice {
 }
 
 fn filter(predictors: Vec<String>, kinds: &[String], format: Format) -> Result<Filter, String> {
-    let kind = |name: &String| match name.as_str() {
-        "measured" => Ok(FrameKind::Measured),
-        "encoded" => Ok(FrameKind::Encoded),
-        "decoded" => Ok(FrameKind::Decoded),
-        "residual" => Ok(FrameKind::Residual),
-        _ => Err(format!("there is no kind {name:?}: use measured, encoded, decoded or residual")),
-    };
-    let kinds = kinds.iter().map(kind).collect::<Result<_, _>>()?;
-    Ok(Filter { predictors, kinds, json: format == Format::Json })
+    let (mut of_frames, mut identification) = (Vec::new(), false);
+    for name in kinds {
+        match name.as_str() {
+            "measured" => of_frames.push(FrameKind::Measured),
+            "encoded" => of_frames.push(FrameKind::Encoded),
+            "decoded" => of_frames.push(FrameKind::Decoded),
+            "residual" => of_frames.push(FrameKind::Residual),
+            "identification" => identification = true,
+            _ => {
+                return Err(format!(
+                    "there is no kind {name:?}: use measured, encoded, decoded, residual or identification"
+                ));
+            }
+        }
+    }
+    Ok(Filter { predictors, kinds: of_frames, identification, json: format == Format::Json })
 }
 
 #[derive(Deserialize)]
@@ -95,7 +102,8 @@ pub(super) async fn upgrade(
 ) -> Result<Response, Refusal> {
     app.guard.origin(&headers)?;
     let bad = |what: String| {
-        let fix = "connect to /ws?predictor=NAME,…&kind=measured,encoded,decoded,residual&format=json|binary";
+        let fix =
+            "connect to /ws?predictor=NAME,…&kind=measured,encoded,decoded,residual,identification&format=json|binary";
         Refusal::new(StatusCode::BAD_REQUEST, what, fix)
     };
     let Query(choice) = choice.map_err(|error| bad(error.body_text()))?;
@@ -240,6 +248,8 @@ mod tests {
         let filter = choice.filter().unwrap();
         assert_eq!((filter.predictors.len(), filter.kinds, filter.json), (2, vec![FrameKind::Encoded], false));
         assert_eq!(Choice::default().filter().unwrap(), Filter { json: true, ..Filter::default() });
+        let ranks = Choice { kind: Some("identification".into()), ..Choice::default() }.filter().unwrap();
+        assert!(ranks.identification && ranks.kinds.is_empty());
         let wrong = Choice { kind: Some("encoded,imagined".into()), ..Choice::default() };
         assert!(wrong.filter().unwrap_err().contains("\"imagined\""));
     }

@@ -67,6 +67,12 @@ def wrong_ones(message):
         if field != "skill":
             yield f"without {field}", {k: v for k, v in message.items() if k != field}
     yield "of another schema", {**message, "schema": "neurod.region_frame.v2"}
+    if "ranking" in message:
+        yield "with an unknown flag", {**message, "quality": ["BROKEN"]}
+        yield "of no volume", {**message, "volumes": 0}
+        yield "with one candidate", {**message, "ranking": message["ranking"][:1]}
+        yield "surer than sure", {**message, "ranking": [{**of, "p": 1.5} for of in message["ranking"]]}
+        return
     yield "in another unit", {**message, "unit": "V"}
     if "values" in message:
         yield "with an unknown flag", {**message, "quality": ["BROKEN"]}

@@ -5,6 +5,7 @@ mod evaluate;
 mod extract;
 mod features;
 mod fit;
+mod identify;
 mod import;
 mod predict;
 mod scores;
@@ -22,6 +23,7 @@ pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
         EncodeCommand::Evaluate(args) => evaluate::run(args),
         EncodeCommand::Features(args) => features::run(args),
         EncodeCommand::Fit(args) => fit::run(args),
+        EncodeCommand::Identify(args) => identify::run(args),
         EncodeCommand::Predict(args) => predict::run(args),
         EncodeCommand::Import(format) => import::run(format),
     }
