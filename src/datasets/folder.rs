@@ -41,6 +41,8 @@ pub struct Folder<T> {
     pub runs: Vec<String>,
     /// The stimulus of each sample; empty where runs.tsv has no such column.
     pub stimuli: Vec<String>,
+    /// Every column of runs.tsv, `n/a` where a cell is missing, by name.
+    pub columns: Vec<(String, Vec<String>)>,
     /// One a column of the responses.
     pub voxels: Vec<Voxel>,
     /// SHA-256 of every file that was read, by its name in the folder.
@@ -92,12 +94,13 @@ impl<T: Real + ReadableElement> Folder<T> {
         let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
         let features = ndarray::concatenate(Axis(1), &views)
             .map_err(|error| array(&folder.join("features"), error.to_string()))?;
-        let (mut runs, mut stimuli) = (Vec::new(), Vec::new());
+        let (mut runs, mut stimuli, mut columns) = (Vec::new(), Vec::new(), Vec::new());
         let path = folder.join("runs.tsv");
         if path.exists() {
             let list = list_of(&path, responses.nrows(), "responses.npy")?;
             runs = column(&list, "run", true)?;
             stimuli = column(&list, "stimulus", false)?;
+            columns = all_columns(&list);
             note(&path)?;
         }
         let path = folder.join("regions.tsv");
@@ -108,7 +111,7 @@ impl<T: Real + ReadableElement> Folder<T> {
             describe(&list, &mut voxels)?;
             note(&path)?;
         }
-        Ok(Self { features, spaces: sizes, responses, runs, stimuli, voxels, files })
+        Ok(Self { features, spaces: sizes, responses, runs, stimuli, columns, voxels, files })
     }
 }
 
@@ -202,6 +205,11 @@ fn list_of(path: &Path, expected: usize, other: &str) -> Result<Tsv, DatasetErro
         return Ok(list);
     }
     Err(DatasetError::Rows { path: path.display().to_string(), got, other: other.into(), expected })
+}
+
+fn all_columns(list: &Tsv) -> Vec<(String, Vec<String>)> {
+    let cells = |place| list.rows().map(|row| row.get(place).unwrap_or("n/a").to_owned()).collect();
+    list.header.iter().enumerate().map(|(place, name)| (name.clone(), cells(place))).collect()
 }
 
 fn column(list: &Tsv, name: &str, required: bool) -> Result<Vec<String>, DatasetError> {

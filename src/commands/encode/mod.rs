@@ -3,6 +3,7 @@
 mod design;
 mod evaluate;
 mod scores;
+mod timing;
 mod validate;
 mod write;
 
