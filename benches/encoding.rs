@@ -3,6 +3,9 @@
 //!
 //! `cargo bench --bench encoding [-- --rounds N]`. himalaya runs in the Python of `NEUROD_PYTHON`, else of `.cache/venv`,
 //! with its numpy backend and the best of its batch settings that were tried.
+//!
+//! `cargo bench --bench encoding -- --voxels 100000` tells instead how long so many voxels take, and the most memory that
+//! was held (VmHWM): by the library, which has λ and weights at the end, and by `neurod encode evaluate` on the same arrays.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench prints, and measures real time")]
 #![allow(clippy::unwrap_used, reason = "a bench stops at the first thing that is wrong")]
@@ -12,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use ndarray_npy::{read_npy, write_npy};
 use neurod::encoding::folds::{Samples, Scheme, divide};
 use neurod::encoding::solve::{Criterion, Lambda, Ridge, choose, choose_and_fit, fit};
@@ -47,8 +50,67 @@ fn python() -> PathBuf {
     std::env::var_os("NEUROD_PYTHON").map_or(cached, PathBuf::from)
 }
 
+/// The most memory that a process has held, in GB.
+fn most_memory(pid: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? * 1024.0 / 1e9)
+}
+
+/// n = 3000, F = 1000 and so many voxels, a few at a time: nothing but what is measured should need memory.
+fn wide(voxels: usize) {
+    const TOGETHER: usize = 500;
+    let (n, f) = (3000, 1000);
+    let (x, _) = arrays(n, f, 0);
+    let x = x.mapv(|v| v as f32);
+    let mut y = Array2::<f32>::zeros((n, voxels));
+    for (block, mut columns) in y.axis_chunks_iter_mut(Axis(1), TOGETHER).enumerate() {
+        let noise = |i: usize, v: usize| ((i * 7919 + (block * TOGETHER + v) * 104_729) % 10_007) as f32 / 5003.5 - 1.0;
+        let w = Array2::from_shape_fn((f, columns.ncols()), |(i, v)| noise(i, v + 1) * 0.01 * (v % 17) as f32);
+        let values = x.dot(&w) + Array2::from_shape_fn(columns.raw_dim(), |(i, v)| noise(i, v));
+        columns.assign(&values);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write_npy(folder.path().join("features.npy"), &x).unwrap();
+    write_npy(folder.path().join("responses.npy"), &y).unwrap();
+    let ridge = Ridge { lambda: Lambda::PerVoxel(grid()), criterion: Criterion::SquaredError, centre: true };
+    let folds = divide(n, Scheme::Consecutive(FOLDS), &Samples::default()).unwrap().folds;
+    let began = Instant::now();
+    let (_, fitted) = choose_and_fit(x.view(), y.view(), &folds, &Vec::from_iter(0..n), &ridge).unwrap();
+    let (seconds, memory) = (began.elapsed().as_secs_f64(), most_memory("self").unwrap_or(f64::NAN));
+    assert!(fitted.weights.iter().all(|w| w.is_finite()));
+    println!(
+        "n {n}, F {f}, V {voxels}, {LAMBDAS} λ, {FOLDS} folds, f32, all cores (responses: {:.2} GB)",
+        (y.len() * 4) as f64 / 1e9
+    );
+    println!("  library: λ and weights          {seconds:7.1} s   {memory:5.2} GB at most");
+    drop((x, y, fitted));
+    let began = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_neurod"))
+        .args(["encode", "evaluate", "--folds", "k=3", "--out"])
+        .arg(folder.path().join("out"))
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut memory = f64::NAN;
+    let status = loop {
+        memory = most_memory(&child.id().to_string()).unwrap_or(memory);
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    };
+    assert!(status.success());
+    println!("  neurod encode evaluate          {:7.1} s   {memory:5.2} GB at most", began.elapsed().as_secs_f64());
+}
+
 fn main() {
-    let rounds = std::env::args().skip_while(|a| a != "--rounds").nth(1).and_then(|n| n.parse().ok()).unwrap_or(2);
+    let number = |name: &str| std::env::args().skip_while(|a| a != name).nth(1).and_then(|n| n.parse().ok());
+    if let Some(voxels) = number("--voxels") {
+        return wide(voxels);
+    }
+    let rounds = number("--rounds").unwrap_or(2);
     if !python().exists() {
         println!("SKIPPED: {} is missing: run `make test` once", python().display());
         return;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use encode::{
-    EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, IdentifyArgs, ModelArgs, PredictArgs, RankBy,
+    EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, Hrf, IdentifyArgs, ModelArgs, PredictArgs, RankBy,
     ScaleArg, Score,
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};

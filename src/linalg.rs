@@ -13,8 +13,10 @@ pub trait Real: faer::traits::RealField + Copy + Default + Send + Sync {
     fn of(value: f64) -> Self;
     /// Exactly.
     fn wide(self) -> f64;
-    /// What is too small beside 1 to matter in this type.
+    /// What is too small beside 1 to matter in a sum of a thousand products of this type.
     const TOLERANCE: f64;
+    /// The difference between 1 and the next number.
+    const EPSILON: f64;
 }
 
 impl Real for f32 {
@@ -25,6 +27,7 @@ impl Real for f32 {
         f64::from(self)
     }
     const TOLERANCE: f64 = 1e-6;
+    const EPSILON: f64 = f32::EPSILON as f64;
 }
 
 impl Real for f64 {
@@ -35,6 +38,7 @@ impl Real for f64 {
         self
     }
     const TOLERANCE: f64 = 1e-14;
+    const EPSILON: f64 = f64::EPSILON;
 }
 
 /// `out = a b`, or `aᵀ b` where `a` is given with its rows as columns; all row-major. `out` is rows×columns, and `inner`

@@ -1,5 +1,6 @@
 //! What was asked of `neurod encode`? Every command of it works on one folder of arrays, DATA.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -31,7 +32,10 @@ pub enum EncodeCommand {
   neurod encode evaluate haxby --lambda 10 --folds runs --out haxby-scores
   neurod encode evaluate data --lambda auto --folds k=10 --out scores
   neurod encode evaluate data --lambda grid --grid 1,10,100 --delays 1,2,3,4 --folds runs --out scores
-  neurod encode evaluate data --features vgg19,roberta --scale space --lambda auto --folds k=10 --out fused")]
+  neurod encode evaluate data --features vgg19,roberta --scale space --lambda auto --folds k=10 --out fused
+  neurod encode evaluate data --folds by=subject --out across-subjects
+  neurod encode evaluate data --train condition=abstract --test condition=concrete --out scores
+  neurod encode evaluate bold5000 --paper --out as-released")]
     Evaluate(EvaluateArgs),
     /// Fit a model to all samples and write it into one file, for `encode predict` and for the daemon
     ///
@@ -91,9 +95,24 @@ pub struct ModelArgs {
     /// Delays of the features in samples, within runs: one copy of the features each
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     pub delays: Vec<usize>,
+    /// Convolve the features with a canonical haemodynamic response, within runs (with --tr)
+    #[arg(long, value_enum, requires = "tr", conflicts_with = "delays")]
+    pub hrf: Option<Hrf>,
+    /// Seconds between samples: for --hrf, and for a fitted model to know its delays in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub tr: Option<f64>,
     /// Do not centre features and responses
     #[arg(long)]
     pub no_centre: bool,
+    /// Penalise each feature space by itself (banded ridge): so many random mixes of them are tried, with every λ, and each
+    /// voxel takes the best [default: 20]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
+    pub banded: Option<NonZeroUsize>,
+    /// Exactly as the released code of "Visio-Linguistic Brain Encoding" (Oota et al. 2022): not centred, ten consecutive
+    /// folds, in each of them the best λ of 1e-6 … 1e9 for each voxel by R² in ten consecutive folds, and repeats of a
+    /// stimulus on both sides
+    #[arg(long, conflicts_with_all = ["lambda", "grid", "score", "no_centre", "folds", "train", "test", "delays", "hrf", "banded"])]
+    pub paper: bool,
 }
 
 /// `neurod encode features`
@@ -138,16 +157,26 @@ pub struct FeaturesArgs {
 /// How samples are divided.
 #[derive(Clone, Debug, Args)]
 pub struct FoldArgs {
-    /// How samples are divided: `runs`, `k=10` (consecutive), or `shuffle=10`
-    #[arg(long, default_value = "k=10", value_name = "runs|k=N|shuffle=N")]
+    /// How samples are divided: `runs`, `k=10` (consecutive), `shuffle=10`, or `by=COLUMN` of runs.tsv: one value of it is
+    /// predicted from all others (`by=subject`)
+    #[arg(long, default_value = "k=10", value_name = "runs|k=N|shuffle=N|by=COLUMN")]
     pub folds: String,
-    /// What everything random is drawn by: folds, intervals, permutations
+    /// Only samples with this value in a column of runs.tsv teach (with --test)
+    #[arg(long, value_name = "COLUMN=VALUE", requires = "test", conflicts_with = "folds")]
+    pub train: Option<String>,
+    /// Only samples with this value in a column of runs.tsv are predicted and scored (with --train)
+    #[arg(long, value_name = "COLUMN=VALUE", requires = "train", conflicts_with = "folds")]
+    pub test: Option<String>,
+    /// Let samples of one stimulus teach and be predicted in one fold; how many is told
+    #[arg(long)]
+    pub keep_repeats: bool,
+    /// What everything random is drawn by: folds, mixes, intervals, permutations
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }
 
 /// `neurod encode evaluate`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct EvaluateArgs {
     /// What is fitted to what.
     #[command(flatten)]
@@ -189,9 +218,6 @@ pub struct FitArgs {
     /// The model's file
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
-    /// Seconds between two samples: what makes delays of samples lags of seconds, for live use
-    #[arg(long, value_name = "SECONDS")]
-    pub tr: Option<f64>,
     /// What responses are counted in: uV, uV2, z, psc or a.u.; live regions must agree, unless it is a.u.
     #[arg(long, default_value = "a.u.", value_name = "UNIT")]
     pub unit: String,
@@ -247,6 +273,15 @@ pub struct PredictArgs {
     /// Where the predictions go: samples × voxels
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// A canonical haemodynamic response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Hrf {
+    /// SPM's: peak at 5 s, undershoot at 15 s
+    Spm,
+    /// Glover's (1999, NeuroImage 9:416): as nilearn has it
+    Glover,
 }
 
 /// By what λ is chosen.

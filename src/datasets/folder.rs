@@ -45,6 +45,8 @@ pub struct Folder<T> {
     pub runs: Vec<String>,
     /// The stimulus of each sample, one of its own where it is n/a; empty where runs.tsv has no such column.
     pub stimuli: Vec<String>,
+    /// Every column of runs.tsv, `n/a` where a cell is missing, by name.
+    pub columns: Vec<(String, Vec<String>)>,
     /// One a column of the responses.
     pub voxels: Vec<Voxel>,
     /// The rows of the files that were [left out](Self::leave_out), ascending.
@@ -76,7 +78,7 @@ impl<T: Real> Folder<T> {
         let rows = Some((responses.nrows(), "responses.npy"));
         let (features, spaces) = side_by_side(folder, features, rows, &mut files)?;
         note(folder, &responses_path, &mut files)?;
-        let (runs, stimuli) = samples(folder, responses.nrows(), "responses.npy", &mut files)?;
+        let Samples { runs, stimuli, columns } = samples(folder, responses.nrows(), "responses.npy", &mut files)?;
         let path = folder.join("regions.tsv");
         let all = |v: usize| Voxel { name: v.to_string(), region: "all".into(), ..Voxel::default() };
         let mut voxels: Vec<Voxel> = (0..responses.ncols()).map(all).collect();
@@ -85,7 +87,7 @@ impl<T: Real> Folder<T> {
             describe(&list, &mut voxels)?;
             note(folder, &path, &mut files)?;
         }
-        Ok(Self { features, spaces, responses, runs, stimuli, voxels, left_out: Vec::new(), files })
+        Ok(Self { features, spaces, responses, runs, stimuli, columns, voxels, left_out: Vec::new(), files })
     }
 
     /// The rows that have no features: NaN throughout a space, as `neurod encode features --skip-bad` writes them. A single
@@ -107,6 +109,7 @@ impl<T: Real> Folder<T> {
         let kept: Vec<usize> = (0..self.responses.nrows()).filter(|row| rows.binary_search(row).is_err()).collect();
         let of = |names: &[String]| kept.iter().filter_map(|row| names.get(*row).cloned()).collect();
         (self.runs, self.stimuli) = (of(&self.runs), of(&self.stimuli));
+        self.columns.iter_mut().for_each(|(_, cells)| *cells = of(cells));
         self.features = self.features.select(Axis(0), &kept);
         self.responses = self.responses.select(Axis(0), &kept);
         self.left_out = rows;
@@ -130,9 +133,20 @@ impl<T: Real> Folder<T> {
     pub fn without_responses(folder: &Path, features: &[String]) -> Result<Self, DatasetError> {
         let mut files = Vec::new();
         let (features, spaces) = side_by_side(folder, features, None, &mut files)?;
-        let (runs, stimuli) = samples(folder, features.nrows(), "a column of the features", &mut files)?;
+        let Samples { runs, stimuli, columns } =
+            samples(folder, features.nrows(), "a column of the features", &mut files)?;
         let responses = Array2::from_elem((features.nrows(), 0), T::of(0.0));
-        Ok(Self { features, spaces, responses, runs, stimuli, voxels: Vec::new(), left_out: Vec::new(), files })
+        Ok(Self {
+            features,
+            spaces,
+            responses,
+            runs,
+            stimuli,
+            columns,
+            voxels: Vec::new(),
+            left_out: Vec::new(),
+            files,
+        })
     }
 }
 
@@ -169,20 +183,28 @@ fn side_by_side<T: Real>(
     Ok((features, sizes))
 }
 
-/// The run and the stimulus of each sample, as far as runs.tsv says.
+/// What runs.tsv says of each sample.
+#[derive(Default)]
+struct Samples {
+    runs: Vec<String>,
+    stimuli: Vec<String>,
+    columns: Vec<(String, Vec<String>)>,
+}
+
 fn samples(
     folder: &Path,
     rows: usize,
     other: &str,
     files: &mut Vec<(String, String)>,
-) -> Result<(Vec<String>, Vec<String>), DatasetError> {
+) -> Result<Samples, DatasetError> {
     let path = folder.join("runs.tsv");
     if !path.exists() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Samples::default());
     }
     let list = list_of(&path, rows, other)?;
     note(folder, &path, files)?;
-    Ok((column(&list, "run", Missing::IsWrong)?, column(&list, "stimulus", Missing::StandsAlone)?))
+    let runs = column(&list, "run", Missing::IsWrong)?;
+    Ok(Samples { runs, stimuli: column(&list, "stimulus", Missing::StandsAlone)?, columns: all_columns(&list) })
 }
 
 fn array(path: &Path, problem: String) -> DatasetError {
@@ -283,6 +305,12 @@ fn list_of(path: &Path, expected: usize, other: &str) -> Result<Tsv, DatasetErro
         return Ok(list);
     }
     Err(DatasetError::Rows { path: path.display().to_string(), got, other: other.into(), expected })
+}
+
+/// Every column, `n/a` where a cell is missing, by name.
+fn all_columns(list: &Tsv) -> Vec<(String, Vec<String>)> {
+    let cells = |place| list.rows().map(|row| row.get(place).unwrap_or("n/a").to_owned()).collect();
+    list.header.iter().enumerate().map(|(place, name)| (name.clone(), cells(place))).collect()
 }
 
 /// What a cell without anything in it means.

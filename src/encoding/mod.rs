@@ -2,10 +2,11 @@
 //!
 //! Features X (n samples × F) and responses Y (n × V voxels or regions) come as arrays; [`folds`] says which rows teach
 //! and which are predicted, [`scale`] in what units features count, [`solve`] fits and predicts, with one λ or one a
-//! voxel, [`metrics`] and [`two_v_two`] say how well, [`statistics`] how surely, [`ceiling`] how well it could be at best,
-//! and [`partition`] what each feature space has that no other does. Everything is deterministic: the same arrays, folds
-//! and λ give the same bits, however many cores there are.
+//! voxel, [`banded`] with one for every feature space, [`metrics`] and [`two_v_two`] say how well, [`statistics`] how
+//! surely, [`ceiling`] how well it could be at best, and [`partition`] what each feature space has that no other does.
+//! Everything is deterministic: the same arrays, folds and λ give the same bits, however many cores there are.
 
+pub mod banded;
 mod basis;
 pub mod ceiling;
 mod draws;
@@ -52,6 +53,9 @@ pub enum EncodingError {
     /// A λ that cannot be.
     #[error("lambda: {0} must be a positive, finite number")]
     Lambda(f64),
+    /// A mix of feature spaces that cannot be.
+    #[error("banded ridge: {0}")]
+    Mix(String),
     /// The equations have no answer.
     #[error("the features cannot be decomposed (are they all finite and not absurdly large?)")]
     Unsolvable,

@@ -45,7 +45,7 @@ pub(super) struct Products<'a, T> {
     /// What every feature is told from: its mean over all rows; zero without centring.
     shift: Vec<f64>,
     /// The columns of each feature space.
-    spaces: Vec<Range<usize>>,
+    spaces: Vec<Vec<Range<usize>>>,
     sets: Vec<Set<T>>,
     /// The rows that teach each fold.
     pub taught: Vec<&'a [usize]>,
@@ -68,8 +68,8 @@ pub(super) struct Block<'a, T> {
 }
 
 impl<'a, T: Real> Products<'a, T> {
-    /// For folds that these rows teach; `spaces` has how many columns each feature space has.
-    pub fn new(x: ArrayView2<'a, T>, taught: &[&'a [usize]], spaces: &[usize], centre: bool) -> Self {
+    /// For folds that these rows teach; `spaces` are the columns of each feature space, none for all of them as one.
+    pub fn new(x: ArrayView2<'a, T>, taught: &[&'a [usize]], spaces: &[Vec<Range<usize>>], centre: bool) -> Self {
         let f = x.ncols();
         let mut shift = vec![0.0; f];
         if centre {
@@ -78,12 +78,9 @@ impl<'a, T: Real> Products<'a, T> {
             }
             shift.iter_mut().for_each(|mean| *mean /= x.nrows().max(1) as f64);
         }
-        let mut begins = 0;
-        let space = |size: &usize| {
-            begins += size;
-            begins - size..begins
-        };
-        let (spaces, taught) = (spaces.iter().map(space).collect(), taught.to_vec());
+        let whole = std::iter::once(0..f).collect();
+        let spaces = if spaces.is_empty() { vec![whole] } else { spaces.to_vec() };
+        let taught = taught.to_vec();
         let mut products = Self { x, centre, shift, spaces, sets: vec![], taught, members: vec![], kernels: vec![] };
         let taught = &products.taught;
         if f > taught.iter().map(|rows| rows.len()).max().unwrap_or(0) {
@@ -136,15 +133,18 @@ impl<'a, T: Real> Products<'a, T> {
     }
 
     /// XXᵀ of all rows over these columns, its lower half.
-    fn kernel(&self, space: &Range<usize>) -> Vec<f64> {
+    fn kernel(&self, space: &[Range<usize>]) -> Vec<f64> {
         let n = self.x.nrows();
         let panels = parallel::map(n.div_ceil(PANEL), |panel| {
             let from = panel * PANEL;
             let (tall, wide) = (n - from, PANEL.min(n - from));
             let rows: Vec<usize> = (from..n).collect();
             let mut out = vec![0.0; tall * wide];
-            for start in space.clone().step_by(DEPTH) {
-                let columns = start..(start + DEPTH).min(space.end);
+            let parts = |part: &Range<usize>| {
+                let end = part.end;
+                part.clone().step_by(DEPTH).map(move |start| start..(start + DEPTH).min(end))
+            };
+            for columns in space.iter().flat_map(parts) {
                 let part: Vec<f64> = self.shifted(&rows, columns.clone()).collect();
                 let turned = linalg::transpose(&part, tall, columns.len());
                 let right =
@@ -176,7 +176,9 @@ impl<'a, T: Real> Products<'a, T> {
     pub fn scale(&self, gammas: &[f64]) -> Vec<f64> {
         let mut scale = vec![0.0; self.x.ncols()];
         for (space, gamma) in self.spaces.iter().zip(gammas) {
-            scale.iter_mut().take(space.end).skip(space.start).for_each(|by| *by = gamma.sqrt());
+            for part in space {
+                scale.iter_mut().take(part.end).skip(part.start).for_each(|by| *by = gamma.sqrt());
+            }
         }
         scale
     }

@@ -170,7 +170,7 @@ fn learn<T: Real>(
     if wanted != Wanted::Scores {
         taught.push(rows);
     }
-    let products = Products::new(x, &taught, &[x.ncols()], ridge.centre);
+    let products = Products::new(x, &taught, &[], ridge.centre);
     let plan = Plan::new(&products, folds, wanted, &[1.0], grid, ridge.criterion)?;
     let mut learned = Learned::blank(grid.len(), values_of(x, wanted), y.ncols());
     plan.learn(y, &Vec::from_iter(0..y.ncols()), Lambdas::Best, &mut learned);
@@ -196,13 +196,14 @@ fn given<T: Real>(
         learned.lambdas.copy_from_slice(lambdas);
         return Ok(learned);
     }
-    let products = Products::new(x, &[rows], &[x.ncols()], centre);
+    let products = Products::new(x, &[rows], &[], centre);
     let plan = Plan::new(&products, &[], wanted, &[1.0], &[], Criterion::default())?;
     plan.learn(y, &Vec::from_iter(0..y.ncols()), Lambdas::Given(lambdas), &mut learned);
     Ok(learned)
 }
 
-fn same_rows<T>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<(), EncodingError> {
+/// Whether features and responses belong together.
+pub(super) fn same_rows<T>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<(), EncodingError> {
     let (expected, got) = (x.nrows(), y.nrows());
     if got == expected { Ok(()) } else { Err(EncodingError::Rows { what: "responses", expected, got }) }
 }

@@ -65,6 +65,89 @@ pub(super) fn response(t: f64, tr: f64, start: f64, end: f64) -> f64 {
     (since(start) - since(end)) / tr
 }
 
+/// A canonical response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// [`spm_hrf`].
+    Spm,
+    /// Glover's (1999, NeuroImage 9:416), as nilearn's `glover_hrf` has it: delay 6 s, undershoot at 12 s, both of
+    /// dispersion 0.9, ratio 0.48, 32 s long; scaled to unit area.
+    Glover,
+}
+
+/// What of a feature that is held over one sample shows in this sample, the next, and so on, where samples follow each
+/// other by `tr` seconds: the mean response over each. They sum to 1.
+///
+/// The numbers are those of the live path ([`Lags::Hrf`](super::Lags)) for the same response.
+pub fn response_weights(which: Response, tr: f64) -> Vec<f64> {
+    let samples = (HRF_LENGTH / tr).ceil() as usize + 1;
+    let after = |sample: usize| sample as f64 * tr;
+    match which {
+        Response::Spm => (0..samples).map(|sample| response(after(sample), tr, 0.0, tr)).collect(),
+        Response::Glover => {
+            let glover = Glover::new();
+            // Of a 1 held over [0, tr): the second difference of the double integral.
+            let at = |sample: f64| glover.double_integral(sample * tr);
+            let mean = |sample: usize| {
+                let sample = sample as f64;
+                (at(sample + 1.0) - 2.0 * at(sample) + at(sample - 1.0)) / tr
+            };
+            (0..samples).map(mean).collect()
+        }
+    }
+}
+
+/// Two gamma densities whose shapes are no integers.
+struct Glover {
+    /// Γ of both shapes.
+    scales: [f64; 2],
+    area: f64,
+}
+
+impl Glover {
+    const DISPERSION: f64 = 0.9;
+    const SHAPES: [f64; 2] = [6.0 / 0.9, 12.0 / 0.9];
+    const WEIGHTS: [f64; 2] = [1.0, -0.48];
+
+    fn new() -> Self {
+        // So far out nothing is missing of either.
+        let scales = Self::SHAPES.map(|shape| lower_gamma(shape, 120.0));
+        let mut glover = Self { scales, area: 1.0 };
+        glover.area = glover.sum(|shape, scale| lower_gamma(shape, HRF_LENGTH / Self::DISPERSION) / scale);
+        glover
+    }
+
+    fn sum(&self, of: impl Fn(f64, f64) -> f64) -> f64 {
+        let parts = Self::SHAPES.iter().zip(self.scales).zip(Self::WEIGHTS);
+        parts.map(|((shape, scale), weight)| weight * of(*shape, scale)).sum()
+    }
+
+    /// As [`double_integral`].
+    fn double_integral(&self, t: f64) -> f64 {
+        if t <= 0.0 {
+            return 0.0;
+        }
+        let inside = t.min(HRF_LENGTH);
+        let x = inside / Self::DISPERSION;
+        // ∫₀ᵗ P(k, u/θ) du = t P(k, t/θ) − θ γ(k+1, t/θ)/Γ(k).
+        let twice = |shape: f64, scale: f64| {
+            (inside * lower_gamma(shape, x) - Self::DISPERSION * lower_gamma(shape + 1.0, x)) / scale
+        };
+        self.sum(twice) / self.area + (t - inside)
+    }
+}
+
+/// `γ(a, x) = ∫₀ˣ tᵃ⁻¹ e⁻ᵗ dt`, by its series, whose terms are all positive (DLMF 8.7.1).
+fn lower_gamma(a: f64, x: f64) -> f64 {
+    let (mut term, mut sum, mut n) = (1.0 / a, 1.0 / a, 1.0);
+    while term > sum * 1e-17 {
+        term *= x / (a + n);
+        sum += term;
+        n += 1.0;
+    }
+    (a * x.ln() - x).exp() * sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +170,12 @@ mod tests {
             }
             let numeric = sum / steps as f64;
             assert!((response(t, tr, start, end) - numeric).abs() < 2e-6, "{} {numeric}", response(t, tr, start, end));
+        }
+        for (which, tr) in
+            [(Response::Spm, 2.0), (Response::Spm, 0.72), (Response::Glover, 2.5), (Response::Glover, 0.8)]
+        {
+            let weights = response_weights(which, tr);
+            assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-11, "{which:?} {tr}");
         }
         assert!((response(100.0, 2.0, 0.0, 1000.0) - 1.0).abs() < 1e-12, "a feature held for long is itself");
         assert!((response(5.0, 0.0, 0.0, 0.1) - 0.1 * spm_hrf(4.95)).abs() < 1e-5);

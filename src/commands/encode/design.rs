@@ -1,23 +1,30 @@
 //! What is to be fitted to what? The arrays and the choices of the command line, read and checked once.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
+use std::ops::Range;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ndarray::{Array1, Array2, ArrayView2, Axis, CowArray, Ix2, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, CowArray, Ix2};
 use ndarray_npy::ReadableElement;
 
 use super::scores::Quality;
+use super::timing;
 use crate::cli::{FoldArgs, ModelArgs, ScaleArg, Score};
 use crate::datasets::Folder;
 use crate::encoding::EncodingError;
-use crate::encoding::folds::{Fold, Folds, Samples, Scheme, divide};
+use crate::encoding::banded::{self, Bands};
+use crate::encoding::folds::{Fold, Folds, Part, Samples, Scheme, differ, divide, repeated};
 use crate::encoding::scale::{Scale, Scaler};
-use crate::encoding::solve::{Criterion, Lambda, Ridge};
+use crate::encoding::solve::{self, Criterion, Lambda, Ridge};
 use crate::linalg::Real;
 
 /// Folds of the teaching rows in which λ is chosen, where they are not runs.
 const INNER: usize = 5;
+
+/// The same in the paper's released code.
+const INNER_OF_PAPER: usize = 10;
 
 /// Features and responses, ready to be fitted.
 pub struct Design<T> {
@@ -27,12 +34,27 @@ pub struct Design<T> {
     pub x: Array2<T>,
     /// In what units they count.
     scale: Scale,
+    /// The columns of `x` that each feature space has.
+    spaces: Vec<Vec<Range<usize>>>,
     /// What each voxel is good for.
     pub quality: Vec<Quality>,
     /// How λ is found.
     pub ridge: Ridge,
+    /// Feature spaces that are each penalised by themselves, where that was asked for.
+    pub bands: Option<Bands>,
     /// What is known of each sample.
     pub samples: Samples,
+    /// How samples are divided.
+    pub scheme: Scheme,
+    inner: usize,
+}
+
+/// What was chosen for each voxel.
+pub struct Chosen {
+    /// λ.
+    pub lambdas: Vec<f64>,
+    /// γ of each feature space; none unless spaces are penalised by themselves.
+    pub gammas: Vec<Vec<f64>>,
 }
 
 impl<T: Real + ReadableElement> Design<T> {
@@ -40,11 +62,12 @@ impl<T: Real + ReadableElement> Design<T> {
     ///
     /// # Errors
     /// What cannot be read, and features that are not finite.
-    pub fn read(args: &ModelArgs) -> anyhow::Result<Self> {
+    pub fn read(args: &ModelArgs, folds: &FoldArgs) -> anyhow::Result<Self> {
         let ridge = ridge(args)?;
+        let scheme = scheme(folds)?;
         let mut data = Folder::<T>::read(&args.data, &args.features)?;
-        let mut x = delayed(data.features.view(), &data.runs, &args.delays);
-        let missing = left_out(&data, &args.delays);
+        let mut x = timing::timed(data.features.view(), &data.runs, args)?;
+        let missing = left_out(&data, args)?;
         let kept: Vec<usize> = (0..x.nrows()).filter(|row| missing.binary_search(row).is_err()).collect();
         let not_finite = |row: &&usize| x.row(**row).iter().any(|v| !v.wide().is_finite());
         if let Some(row) = kept.iter().find(not_finite).copied() {
@@ -64,25 +87,47 @@ impl<T: Real + ReadableElement> Design<T> {
                 column.fill(T::of(0.0));
             }
         }
-        let samples = Samples { runs: data.runs.clone(), stimuli: data.stimuli.clone() };
+        let sizes: Vec<usize> = data.spaces.iter().map(|(_, size)| *size).collect();
+        let spaces = timing::spaces(&sizes, args);
+        let bands = match args.banded {
+            Some(_) if args.lambda == "grid" => {
+                bail!("--banded: each voxel has a λ of its own, so give no --lambda grid")
+            }
+            Some(count) => {
+                if sizes.len() < 2 {
+                    bail!("--banded: there is one feature space only (give several, as features/NAME.npy)");
+                }
+                let mixes = banded::mixes(sizes.len(), count.get(), folds.seed);
+                Some(Bands { spaces: spaces.clone(), mixes })
+            }
+            None => None,
+        };
+        let stimuli = if folds.keep_repeats { Vec::new() } else { data.stimuli.clone() };
+        let (groups, parts) = (groups(&data, &folds.folds)?, parts(&data, folds)?);
+        let samples = Samples { runs: data.runs.clone(), stimuli, groups, parts };
+        let inner = if args.paper { INNER_OF_PAPER } else { INNER };
         let scale = match args.scale {
             ScaleArg::None => Scale::None,
             ScaleArg::Space => Scale::Space,
             ScaleArg::Column => Scale::Column,
         };
-        Ok(Self { data, x, scale, quality, ridge, samples })
+        Ok(Self { data, x, scale, spaces, quality, ridge, bands, samples, scheme, inner })
     }
 
     /// The features in the units that these rows teach: n × (F · delays).
-    pub fn scaled(&self, rows: &[usize]) -> CowArray<'_, T, Ix2> {
+    fn scaled(&self, rows: &[usize]) -> CowArray<'_, T, Ix2> {
         if self.scale == Scale::None {
             return self.x.view().into();
         }
-        // Each delay repeats all spaces.
-        let once: Vec<usize> =
-            self.data.spaces.iter().enumerate().flat_map(|(i, (_, columns))| vec![i; *columns]).collect();
-        let spaces: Vec<usize> = once.iter().copied().cycle().take(self.x.ncols()).collect();
-        Scaler::of(self.x.view(), rows, &spaces, self.scale).apply(self.x.view()).into()
+        let mut space_of = vec![0; self.x.ncols()];
+        for (space, ranges) in self.spaces.iter().enumerate() {
+            ranges
+                .iter()
+                .flat_map(Clone::clone)
+                .filter_map(|c| space_of.get_mut(c).map(|of| *of = space))
+                .for_each(drop);
+        }
+        Scaler::of(self.x.view(), rows, &space_of, self.scale).apply(self.x.view()).into()
     }
 
     /// The responses: n × V.
@@ -90,31 +135,125 @@ impl<T: Real + ReadableElement> Design<T> {
         self.data.responses.view()
     }
 
-    /// The folds of all samples.
+    /// The folds of all samples, and how many times a sample is predicted though its stimulus also taught.
     ///
     /// # Errors
     /// Samples that cannot be so divided.
-    pub fn folds(&self, scheme: Scheme) -> Result<Folds, EncodingError> {
-        divide(self.x.nrows(), scheme, &self.samples)
+    pub fn folds(&self, scheme: Scheme) -> Result<(Folds, usize), EncodingError> {
+        let folds = divide(self.x.nrows(), scheme, &self.samples)?;
+        let repeats = repeated(&folds.folds, &self.data.stimuli);
+        Ok((folds, repeats))
     }
 
-    /// Folds of these rows in which λ is chosen: their runs, or five stretches; none where there is nothing to choose.
+    /// Folds of these rows in which λ is chosen: by the same runs or groups where these rows have several, else some
+    /// stretches; none where there is nothing to choose.
     ///
     /// # Errors
     /// Samples that cannot be so divided.
     pub fn inner_folds(&self, rows: &[usize], scheme: Scheme) -> Result<Vec<Fold>, EncodingError> {
-        if matches!(self.ridge.lambda, Lambda::Fixed(_)) {
+        if matches!(self.ridge.lambda, Lambda::Fixed(_)) && self.bands.is_none() {
             return Ok(Vec::new());
         }
+        let samples = self.samples.of(rows);
         let inner = match scheme {
-            Scheme::Runs => Scheme::Runs,
-            Scheme::Consecutive(_) => Scheme::Consecutive(INNER),
-            Scheme::Shuffled(_, seed) => Scheme::Shuffled(INNER, seed),
+            Scheme::Runs | Scheme::Once if differ(&samples.runs, rows.len()) => Scheme::Runs,
+            Scheme::Groups if differ(&samples.groups, rows.len()) => Scheme::Groups,
+            Scheme::Shuffled(_, seed) => Scheme::Shuffled(self.inner, seed),
+            _ => Scheme::Consecutive(self.inner),
         };
         let global = |part: &[usize]| part.iter().filter_map(|row| rows.get(*row).copied()).collect();
-        let folds = divide(rows.len(), inner, &self.samples.of(rows))?.folds;
+        // Where runs or groups share all their stimuli, stretches of other stimuli do.
+        let stretches = |_| divide(rows.len(), Scheme::Consecutive(self.inner), &samples);
+        let folds = divide(rows.len(), inner, &samples).or_else(stretches)?.folds;
         Ok(folds.iter().map(|fold| Fold { train: global(&fold.train), test: global(&fold.test) }).collect())
     }
+
+    /// λ of every voxel, and its mix of feature spaces, chosen in `folds` of all rows.
+    ///
+    /// # Errors
+    /// Features that cannot be decomposed.
+    pub fn choose(&self, folds: &[Fold]) -> Result<Chosen, EncodingError> {
+        let (x, y) = (self.scaled(&Vec::from_iter(0..self.x.nrows())), self.y());
+        let x = x.view();
+        match &self.bands {
+            Some(bands) => Ok(chosen(banded::choose(x, y, folds, &self.ridge, bands)?, bands)),
+            None => Ok(Chosen { lambdas: solve::choose(x, y, folds, &self.ridge)?, gammas: Vec::new() }),
+        }
+    }
+
+    /// The same, and what `fold` predicts with it: its predicted rows × V.
+    ///
+    /// # Errors
+    /// Features that cannot be decomposed.
+    pub fn choose_and_predict(&self, folds: &[Fold], fold: &Fold) -> Result<(Chosen, Array2<T>), EncodingError> {
+        let (x, y, ridge) = (self.scaled(&fold.train), self.y(), &self.ridge);
+        let x = x.view();
+        if let Some(bands) = &self.bands {
+            let choice = banded::choose(x, y, folds, ridge, bands)?;
+            let predicted = banded::predict(x, y, fold, &choice, bands, ridge.centre)?;
+            return Ok((chosen(choice, bands), predicted));
+        }
+        let (lambdas, predicted) = solve::choose_and_predict(x, y, folds, fold, ridge)?;
+        Ok((Chosen { lambdas, gammas: Vec::new() }, predicted))
+    }
+}
+
+fn chosen(choice: banded::Choice, bands: &Bands) -> Chosen {
+    let share = |mix: &usize, space: usize| bands.mixes.get(*mix).and_then(|mix| mix.get(space)).copied();
+    let of_space = |space| choice.mixes.iter().map(|mix| share(mix, space).unwrap_or(f64::NAN)).collect();
+    Chosen { gammas: (0..bands.spaces.len()).map(of_space).collect(), lambdas: choice.lambdas }
+}
+
+/// The values of `by=COLUMN`; none where samples are not divided so.
+fn groups<T>(data: &Folder<T>, folds: &str) -> anyhow::Result<Vec<String>> {
+    match folds.split_once('=') {
+        Some(("by", column)) => Ok(column_of(data, "--folds by", column)?.to_vec()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What every sample is for, by --train and --test; nothing where samples are not divided so.
+fn parts<T>(data: &Folder<T>, args: &FoldArgs) -> anyhow::Result<Vec<Part>> {
+    let (Some(train), Some(test)) = (&args.train, &args.test) else { return Ok(Vec::new()) };
+    let mut parts = vec![Part::Neither; data.responses.nrows()];
+    for (option, text, part) in [("--train", train, Part::Train), ("--test", test, Part::Test)] {
+        let (column, value) = text.split_once('=').with_context(|| {
+            format!("{option} {text}: give a column of runs.tsv and a value, as condition=abstract")
+        })?;
+        let cells = column_of(data, option, column)?;
+        if !cells.iter().any(|cell| cell == value) {
+            let known: BTreeSet<&str> = cells.iter().map(String::as_str).collect();
+            let known: Vec<&str> = known.into_iter().take(20).collect();
+            bail!("{option} {text}: no sample has that (column \"{column}\" has: {})", known.join(", "));
+        }
+        for (slot, _) in parts.iter_mut().zip(cells).filter(|(_, cell)| *cell == value) {
+            if *slot != Part::Neither {
+                bail!("--train {train}, --test {test}: a sample cannot be both");
+            }
+            *slot = part;
+        }
+    }
+    Ok(parts)
+}
+
+fn column_of<'a, T>(data: &'a Folder<T>, option: &str, name: &str) -> anyhow::Result<&'a [String]> {
+    let known = || data.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    match data.columns.iter().rfind(|(column, _)| column == name) {
+        Some((_, cells)) => Ok(cells),
+        None if data.columns.is_empty() => bail!("{option}={name}: there is no runs.tsv (a row a sample)"),
+        None => bail!("{option}={name}: runs.tsv has no such column (there are: {})", known()),
+    }
+}
+
+/// The arguments with what --paper stands for written out.
+pub fn settled(model: &ModelArgs, folds: &FoldArgs) -> (ModelArgs, FoldArgs) {
+    let (mut model, mut folds) = (model.clone(), folds.clone());
+    if model.paper {
+        model.grid = (-6..10).map(|power| 10f64.powi(power)).collect();
+        (model.score, model.no_centre) = (Score::R2, true);
+        (folds.folds, folds.keep_repeats) = (format!("k={INNER_OF_PAPER}"), true);
+    }
+    (model, folds)
 }
 
 /// The grid of λ that is asked for, or the usual one.
@@ -142,13 +281,12 @@ fn ridge(args: &ModelArgs) -> anyhow::Result<Ridge> {
 }
 
 /// How samples are divided.
-///
-/// # Errors
-/// Words that are not understood.
-pub fn scheme(args: &FoldArgs) -> anyhow::Result<Scheme> {
-    let wrong = || format!("--folds {}: give `runs`, `k=10` or `shuffle=10`", args.folds);
+fn scheme(args: &FoldArgs) -> anyhow::Result<Scheme> {
+    let wrong = || format!("--folds {}: give `runs`, `k=10`, `shuffle=10` or `by=COLUMN`", args.folds);
     match args.folds.split_once('=') {
+        _ if args.train.is_some() => Ok(Scheme::Once),
         None if args.folds == "runs" => Ok(Scheme::Runs),
+        Some(("by", _)) => Ok(Scheme::Groups),
         Some(("k", k)) => Ok(Scheme::Consecutive(k.parse().with_context(wrong)?)),
         Some(("shuffle", k)) => Ok(Scheme::Shuffled(k.parse().with_context(wrong)?, args.seed)),
         _ => bail!(wrong()),
@@ -166,30 +304,11 @@ pub fn progress(steps: usize, what: &str) -> ProgressBar {
     bar
 }
 
-/// The rows in which a feature is missing, now or at one of the delays.
-fn left_out<T: Real + ReadableElement>(data: &Folder<T>, delays: &[usize]) -> Vec<usize> {
+/// The rows in which a feature is missing, now or at any time they look back to.
+fn left_out<T: Real>(data: &Folder<T>, args: &ModelArgs) -> anyhow::Result<Vec<usize>> {
     let mark = |missing| T::of(f64::from(u8::from(missing)));
     let marks: Vec<T> = data.without_features().into_iter().map(mark).collect();
-    let marks = delayed(Array1::from(marks).insert_axis(Axis(1)).view(), &data.runs, delays);
-    let marked = |row: &usize| marks.row(*row).iter().any(|mark| mark.wide() > 0.0);
-    (0..marks.nrows()).filter(marked).collect()
-}
-
-/// One copy of the features a delay, zero where a run has not lasted that long.
-pub fn delayed<T: Real>(x: ArrayView2<'_, T>, runs: &[String], delays: &[usize]) -> Array2<T> {
-    if delays.is_empty() {
-        return x.to_owned();
-    }
-    let mut out = Array2::from_elem((x.nrows(), x.ncols() * delays.len()), T::of(0.0));
-    let mut begins = 0;
-    for row in 0..x.nrows() {
-        if row > 0 && runs.get(row) != runs.get(row - 1) {
-            begins = row;
-        }
-        for (copy, delay) in delays.iter().enumerate().filter(|(_, delay)| row >= begins + **delay) {
-            let from = copy * x.ncols();
-            out.slice_mut(s![row, from..from + x.ncols()]).assign(&x.row(row - delay));
-        }
-    }
-    out
+    let marks = timing::timed(Array1::from(marks).insert_axis(Axis(1)).view(), &data.runs, args)?;
+    let marked = |row: &usize| marks.row(*row).iter().any(|mark| mark.wide() != 0.0);
+    Ok((0..marks.nrows()).filter(marked).collect())
 }

@@ -11,11 +11,11 @@ use ndarray_npy::write_npy;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::design::{Design, progress, scheme};
+use super::design::{Chosen, Design, progress};
 use super::scores::Quality;
-use crate::cli::FitArgs;
+use crate::cli::{FitArgs, ScaleArg};
 use crate::datasets::Voxel;
-use crate::encoding::solve::{Weights, choose, fit};
+use crate::encoding::solve::{Weights, fit};
 use crate::frame::Unit;
 use crate::ridge::{Description, FeatureSpace, FittedModel, Moments, Provenance, Target};
 
@@ -24,17 +24,17 @@ use crate::ridge::{Description, FeatureSpace, FittedModel, Moments, Provenance, 
 /// # Errors
 /// What cannot be read, decomposed, or written.
 pub fn run(args: &FitArgs) -> anyhow::Result<()> {
-    let scheme = scheme(&args.folds)?;
-    if let Some(tr) = args.tr.filter(|tr| !(*tr > 0.0 && tr.is_finite())) {
+    unfit(args)?;
+    if let Some(tr) = args.model.tr.filter(|tr| !(*tr > 0.0 && tr.is_finite())) {
         bail!("--tr {tr}: give a positive number of seconds");
     }
     let unit: Unit = serde_json::from_value(args.unit.as_str().into())
         .map_err(|_| anyhow::anyhow!("--unit {}: give uV, uV2, z, psc or a.u.", args.unit))?;
-    let design = Design::<f64>::read(&args.model)?;
+    let design = Design::<f64>::read(&args.model, &args.folds)?;
     let (x, y) = (design.x.view(), design.y());
     let everything: Vec<usize> = (0..y.nrows()).collect();
     let bar = progress(3, "step");
-    let lambdas = choose(x, y, &design.inner_folds(&everything, scheme)?, &design.ridge)?;
+    let Chosen { lambdas, .. } = design.choose(&design.inner_folds(&everything, design.scheme)?)?;
     bar.inc(1);
     let Weights { weights, intercepts } = fit(x, y, &everything, &lambdas, design.ridge.centre)?;
     bar.inc(1);
@@ -62,6 +62,22 @@ pub fn run(args: &FitArgs) -> anyhow::Result<()> {
     tell(args, &model)
 }
 
+/// What a model file has no words for.
+fn unfit(args: &FitArgs) -> anyhow::Result<()> {
+    let model = &args.model;
+    let asked = [
+        ("--scale", model.scale != ScaleArg::None),
+        ("--banded", model.banded.is_some()),
+        ("--hrf", model.hrf.is_some()),
+        ("--paper", model.paper),
+        ("--train", args.folds.train.is_some()),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((option, _)) => bail!("{option}: `encode fit` does not take it (`encode evaluate` does)"),
+        None => Ok(()),
+    }
+}
+
 fn row_major(array: ndarray::ArrayView2<'_, f64>) -> Vec<f64> {
     array.iter().copied().collect()
 }
@@ -84,7 +100,7 @@ fn describe(args: &FitArgs, design: &Design<f64>, unit: Unit) -> anyhow::Result<
         centred: design.ridge.centre,
         features: spaces.collect::<anyhow::Result<_>>()?,
         delays: if args.model.delays.is_empty() { vec![0] } else { args.model.delays.clone() },
-        tr: args.tr,
+        tr: args.model.tr,
         unit,
         targets: targets.collect(),
         provenance: Provenance {
@@ -112,7 +128,7 @@ fn command(args: &FitArgs) -> String {
     if !args.model.delays.is_empty() {
         words += &format!(" --delays {}", list(args.model.delays.iter().map(usize::to_string).collect()));
     }
-    words += &args.tr.map(|tr| format!(" --tr {tr}")).unwrap_or_default();
+    words += &args.model.tr.map(|tr| format!(" --tr {tr}")).unwrap_or_default();
     words += if args.model.no_centre { " --no-centre" } else { "" };
     words + if args.no_moments { " --no-moments" } else { "" }
 }

@@ -7,28 +7,26 @@ use anyhow::{Context, bail};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::{Value, json};
 
-use super::design::{Design, progress, scheme};
+use super::design::{Design, progress};
 use super::scores::Quality;
 use crate::cli::{IdentifyArgs, RankBy};
 use crate::commands::table;
 use crate::encoding::folds::{Fold, Folds};
 use crate::encoding::identification::{By, Identified, Rank, rank, scores};
-use crate::encoding::solve::{choose, predict};
 
 /// Identifies, in double precision.
 ///
 /// # Errors
 /// What cannot be read, divided, decomposed, or written; folds of one candidate.
 pub fn run(args: &IdentifyArgs) -> anyhow::Result<()> {
-    let scheme = scheme(&args.folds)?;
-    let design = Design::<f64>::read(&args.model)?;
-    let (x, y, ridge) = (design.x.view(), design.y(), &design.ridge);
-    let Folds { folds, .. } = design.folds(scheme)?;
+    let design = Design::<f64>::read(&args.model, &args.folds)?;
+    let (y, scheme) = (design.y(), design.scheme);
+    let (Folds { folds, .. }, _) = design.folds(scheme)?;
     let bar = progress(folds.len(), "fold");
     let mut predicted = Array2::zeros(y.raw_dim());
     for fold in &folds {
-        let lambdas = choose(x, y, &design.inner_folds(&fold.train, scheme)?, ridge)?;
-        for (row, values) in fold.test.iter().zip(predict(x, y, fold, &lambdas, ridge.centre)?.rows()) {
+        let (_, of_fold) = design.choose_and_predict(&design.inner_folds(&fold.train, scheme)?, fold)?;
+        for (row, values) in fold.test.iter().zip(of_fold.rows()) {
             predicted.row_mut(*row).assign(&values);
         }
         bar.inc(1);

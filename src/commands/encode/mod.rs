@@ -9,6 +9,7 @@ mod identify;
 mod import;
 mod predict;
 mod scores;
+mod timing;
 mod validate;
 mod write;
 

@@ -7,8 +7,8 @@ use anyhow::Context;
 use ndarray::{Array2, ArrayView2};
 use ndarray_npy::write_npy;
 
-use super::design::delayed;
 use super::fit::feature_space;
+use super::timing::delayed;
 use crate::cli::PredictArgs;
 use crate::datasets::Folder;
 use crate::encoding::EncodingError;

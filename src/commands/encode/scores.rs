@@ -112,9 +112,18 @@ impl Results {
         let narrow = |a: ArrayView2<'_, T>| a.mapv(|v| v.wide() as f32);
         let (y, predicted) = (narrow(y), narrow(predicted));
         let pattern = mean_patterns(y.view(), folds);
-        let blocks = match certainty.runs.is_empty() {
+        // Samples that no fold predicts are not scored.
+        let mut rows: Vec<usize> = folds.iter().flat_map(|fold| fold.test.iter().copied()).collect();
+        rows.sort_unstable();
+        let of = |names: &[String]| rows.iter().filter_map(|row| names.get(*row).cloned()).collect::<Vec<String>>();
+        let (runs, stimuli) = (of(certainty.runs), of(certainty.stimuli));
+        let (y, predicted, pattern) = match rows.len() < y.nrows() {
+            true => [y, predicted, pattern].map(|a| a.select(Axis(0), &rows)).into(),
+            false => (y, predicted, pattern),
+        };
+        let blocks = match runs.is_empty() {
             true => Blocks::of_length(y.nrows(), STRETCH)?,
-            false => Blocks::of_labels(certainty.runs)?,
+            false => Blocks::of_labels(&runs)?,
         };
         let bootstrap = Bootstrap { seed: certainty.seed, ..Bootstrap::default() };
         let good = |v: usize| quality.get(v) != Some(&Quality::NotFinite);
@@ -141,7 +150,7 @@ impl Results {
             r2_per_voxel(y.view(), predicted.view())?.values,
             mae_per_voxel(y.view(), predicted.view())?.values,
         );
-        let ceiling = match NoiseCeiling::new(y.view(), certainty.stimuli) {
+        let ceiling = match NoiseCeiling::new(y.view(), &stimuli) {
             Ok(ceiling) => Some(ceiling.r2(1)?),
             // No stimulus was repeated, or nothing is known of stimuli.
             Err(_) => None,

@@ -3,15 +3,14 @@
 use ndarray::Array2;
 use ndarray_npy::ReadableElement;
 
-use super::design::{Design, progress};
+use super::design::{Chosen, Design, progress};
 use super::scores::{Certainty, Quality, Results};
 use crate::encoding::folds::{Folds, Scheme};
-use crate::encoding::solve::{choose, predict};
 use crate::linalg::Real;
 
 /// Out-of-fold predictions and how good they are.
 pub struct Validated<T> {
-    /// Samples in the files × V; NaN where a voxel or a sample is left out.
+    /// Samples in the files × V; NaN where a voxel or a sample is left out, and of samples that no fold predicts.
     pub predicted: Array2<T>,
     /// How good they are.
     pub results: Results,
@@ -19,6 +18,12 @@ pub struct Validated<T> {
     pub folds: usize,
     /// How often a sample was kept from teaching because its stimulus was to be predicted.
     pub purged: usize,
+    /// How often a sample was predicted although its stimulus also taught.
+    pub repeated: usize,
+    /// How many samples were predicted.
+    pub samples: usize,
+    /// What was chosen for each voxel with all rows, or with those that teach where samples are divided once.
+    pub chosen: Chosen,
 }
 
 /// Predicts every sample of `design` from the folds that do not hold it, and scores the predictions.
@@ -31,31 +36,33 @@ pub fn cross_validate<T: Real + ReadableElement>(
     permutations: usize,
     seed: u64,
 ) -> anyhow::Result<Validated<T>> {
-    let (y, ridge) = (design.y(), &design.ridge);
-    let Folds { folds, purged } = design.folds(scheme)?;
+    let y = design.y();
+    let (Folds { folds, purged }, repeated) = design.folds(scheme)?;
     let bar = progress(folds.len() + 1, "fold");
-    let mut predicted = Array2::from_elem(y.raw_dim(), T::of(0.0));
+    let mut predicted = Array2::from_elem(y.raw_dim(), T::of(f64::NAN));
+    let mut chosen = None;
     for fold in &folds {
-        let x = design.scaled(&fold.train);
-        let lambdas = choose(x.view(), y, &design.inner_folds(&fold.train, scheme)?, ridge)?;
-        let of_fold = predict(x.view(), y, fold, &lambdas, ridge.centre)?;
+        let (by_fold, of_fold) = design.choose_and_predict(&design.inner_folds(&fold.train, scheme)?, fold)?;
         for (row, values) in fold.test.iter().zip(of_fold.rows()) {
             predicted.row_mut(*row).assign(&values);
         }
+        chosen = Some(by_fold);
         bar.inc(1);
     }
-    let everything: Vec<usize> = (0..y.nrows()).collect();
-    let x = design.scaled(&everything);
-    let lambdas = choose(x.view(), y, &design.inner_folds(&everything, scheme)?, ridge)?;
+    let chosen = match chosen {
+        Some(chosen) if scheme == Scheme::Once => chosen,
+        _ => design.choose(&design.inner_folds(&Vec::from_iter(0..y.nrows()), scheme)?)?,
+    };
     let (data, quality) = (&design.data, &design.quality);
     let certainty = Certainty { runs: &data.runs, stimuli: &data.stimuli, permutations, seed };
-    let results = Results::new(y, predicted.view(), &folds, &data.voxels, quality, &lambdas, &certainty)?;
+    let results = Results::new(y, predicted.view(), &folds, &data.voxels, quality, &chosen.lambdas, &certainty)?;
     bar.finish_and_clear();
     for (v, mut column) in predicted.columns_mut().into_iter().enumerate() {
         if quality.get(v) == Some(&Quality::NotFinite) {
             column.fill(T::of(f64::NAN));
         }
     }
+    let samples = folds.iter().map(|fold| fold.test.len()).sum();
     let predicted = data.in_place(predicted.view());
-    Ok(Validated { predicted, results, folds: folds.len(), purged })
+    Ok(Validated { predicted, results, folds: folds.len(), purged, repeated, samples, chosen })
 }

@@ -108,7 +108,7 @@ pub fn report<T>(
     }
 }
 
-/// Writes all files into `folder`, or none.
+/// Writes all files into `folder`, or none; voxels.tsv with some more columns.
 ///
 /// # Errors
 /// What the system refused.
@@ -117,6 +117,7 @@ pub fn all<T: WritableElement>(
     predicted: &Array2<T>,
     results: &Results,
     voxels: &[Voxel],
+    more: &[(String, &[f64])],
     summary: &Value,
     report: &Report,
 ) -> anyhow::Result<()> {
@@ -134,8 +135,9 @@ pub fn all<T: WritableElement>(
         text += &format!("{region}\t{metric}\t{value}\t{low}\t{high}\t{baseline}\t{}\n", of.voxels);
     }
     fs::write(partial(scores), text).with_context(failed)?;
-    let mut text = String::from("voxel\tregion\tr\tr2\tmae\tlambda\tquality\tceiling\tp\tq\n");
-    for (voxel, score) in voxels.iter().zip(&results.voxels) {
+    let mut text = String::from("voxel\tregion\tr\tr2\tmae\tlambda\tquality\tceiling\tp\tq");
+    more.iter().for_each(|(name, _)| text += &format!("\t{name}"));
+    for (v, (voxel, score)) in voxels.iter().zip(&results.voxels).enumerate() {
         let number = |value: f64| if score.quality == Quality::NotFinite { "n/a".into() } else { value.to_string() };
         let (r, r2, mae) = (number(score.r), number(score.r2), number(score.mae));
         let (lambda, quality) = (score.lambda, score.quality.as_str());
@@ -143,8 +145,12 @@ pub fn all<T: WritableElement>(
         let (p, q) = score.significance.unzip();
         let [ceiling, p, q] = [score.ceiling, p, q].map(known);
         let (name, region) = (&voxel.name, &voxel.region);
-        text += &format!("{name}\t{region}\t{r}\t{r2}\t{mae}\t{lambda}\t{quality}\t{ceiling}\t{p}\t{q}\n");
+        text += &format!("\n{name}\t{region}\t{r}\t{r2}\t{mae}\t{lambda}\t{quality}\t{ceiling}\t{p}\t{q}");
+        more.iter().for_each(|(_, values)| {
+            text += &format!("\t{}", values.get(v).copied().map_or_else(|| "n/a".into(), number))
+        });
     }
+    text.push('\n');
     fs::write(partial(by_voxel), text).with_context(failed)?;
     fs::write(partial(json), serde_json::to_string_pretty(summary)? + "\n").with_context(failed)?;
     FILES.iter().try_for_each(|name| fs::rename(partial(name), folder.join(name))).with_context(failed)
