@@ -19,10 +19,8 @@ pub enum ImportCommand {
     Pereira(PereiraArgs),
     /// BIDS: 4D images with their events, a row a volume, a column a voxel or a region
     #[command(after_help = "Examples:
-  neurod encode import bids sub-1/func/*_bold.nii --mask sub-1/func/sub-1_task-objectviewing_mask.nii.gz \\
-    --text 'a photo of a {trial_type}' --standardize --out haxby
-  neurod encode import bids run1_bold.nii.gz run2_bold.nii.gz --events run1_events.tsv,run2_events.tsv \\
-    --dseg atlas_dseg.nii.gz --labels atlas_dseg.tsv --mean --out regions")]
+  neurod encode import bids func/*_bold.nii.gz --mask mask.nii.gz --text 'a photo of a {trial_type}' --out voxels
+  neurod encode import bids func/*_bold.nii.gz --dseg dseg.nii.gz --labels dseg.tsv --mean --out regions")]
     Bids(BidsArgs),
     /// A .npz file of numpy, with arrays `features` (or `X`, or `features.NAME` each) and `responses` (or `Y`)
     #[command(after_help = "Examples:

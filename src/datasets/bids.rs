@@ -367,3 +367,17 @@ fn beside(image: &Path) -> Result<PathBuf, DatasetError> {
 fn wrong(path: &Path, problem: &str) -> DatasetError {
     DatasetError::Array { path: path.display().to_string(), problem: problem.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_called_by_what_tells_them_apart() {
+        let called = |names: &[&str]| runs(&names.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(called(&["a/sub-1_run-01_bold.nii", "a/sub-1_run-03_bold.nii"]), ["01", "03"]);
+        assert_eq!(called(&["sub-1_ses-1_run-1_bold.nii", "sub-1_ses-2_run-1_bold.nii"]), ["1-1", "2-1"]);
+        assert_eq!(called(&["sub-1_task-a_run-1_bold.nii", "sub-1_task-b_run-1_bold.nii"]), ["1", "2"]);
+        assert_eq!(called(&["rest.nii", "sub-1_run-1_bold.nii"]), ["1", "2"]);
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::ProgressBar;
@@ -14,6 +16,7 @@ use crate::datasets::bold5000::Bold5000;
 use crate::datasets::npz::Npz;
 use crate::datasets::pereira::Pereira;
 use crate::datasets::{Plain, grid_of, vacant};
+use crate::linalg::Real;
 
 /// Imports.
 ///
@@ -62,7 +65,10 @@ fn pereira(args: &PereiraArgs) -> anyhow::Result<()> {
         subject: args.subject.clone(),
         grid: args.grid.as_deref().map(grid_of).transpose()?,
     };
-    write(&source.read()?, &args.to)
+    let bar = reading(&args.source);
+    let plain = source.read()?;
+    bar.finish_and_clear();
+    write(&plain, &args.to)
 }
 
 fn bids(args: &BidsArgs) -> anyhow::Result<()> {
@@ -90,9 +96,23 @@ fn npz(args: &NpzArgs) -> anyhow::Result<()> {
     vacant(&args.to.out, args.to.force)?;
     let mut source = Npz::open(&args.source, args.responses.as_deref(), &args.features)?;
     match source.is_double()? {
-        true => write(&source.read::<f64>()?, &args.to),
-        false => write(&source.read::<f32>()?, &args.to),
+        true => npz_of::<f64>(source, args),
+        false => npz_of::<f32>(source, args),
     }
+}
+
+fn npz_of<T: Real + WritableElement>(source: Npz, args: &NpzArgs) -> anyhow::Result<()> {
+    let bar = reading(&args.source);
+    let plain = source.read::<T>()?;
+    bar.finish_and_clear();
+    write(&plain, &args.to)
+}
+
+/// A sign of life where nothing tells how much there is to read, on a terminal.
+fn reading(path: &Path) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(format!("reading {}", path.display()));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 /// Moves `bar` to where the reading is.
