@@ -7,12 +7,15 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
 use neurod::encoding::solve::fit;
-use neurod::frame::{Quality, Unit};
-use neurod::ridge::{FittedModel, RidgeConfig};
+use neurod::frame::{Block, BlockSpec, Channel, Instant, Quality, Regions, Unit, VirtualClock};
+use neurod::ridge::{FittedModel, Observed, RidgeConfig};
+use neurod::runtime::session::Session;
+use neurod::runtime::{InputSpec, Predictor, PredictorConfig};
 use serde_json::Value;
 
 const ROWS: usize = 60;
@@ -170,6 +173,49 @@ fn learning_on_from_a_model_is_ridge_on_the_old_rows_and_the_new() {
             let (got, want) = (weights[row * 5 + v], batch[(*column, v)]);
             assert!((got - want).abs() <= 1e-9 * scale, "column {column}, target {v}: {got} for {want}");
         }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_began_with_the_model_wins_over_it_and_another_is_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    dataset(folder, ROWS, 3);
+    let fitted = |lambda: &str, name: &str| {
+        done(&["fit", ".", "--lambda", lambda, "--delays", "1,2", "--tr", "2", "--out", name], folder);
+        FittedModel::read(&folder.join(name)).unwrap()
+    };
+    let (model, other) = (fitted("3", "m.neurod"), fitted("4", "o.neurod"));
+    let begun = |model: Option<&FittedModel>| {
+        let config = "features = [\"a\", \"b\"]\ntargets = \"scan\"\nlags = [2.0, 4.0]";
+        let config: PredictorConfig = toml::from_str(config).unwrap();
+        let regions = Arc::new(Regions::new((0..5).map(|v| format!("v{v}")).collect(), Unit::ZScore));
+        let input = |(name, dims): (&str, usize)| InputSpec { name: name.into(), dims, hop: None, sha256: "0".into() };
+        let session = Session::new("test", Arc::new(VirtualClock::default()));
+        let inputs = [("a", 3), ("b", 2)].map(input).to_vec();
+        Predictor::new("regions", &config, session, regions, 2.0, inputs).unwrap().beginning_with(model).unwrap()
+    };
+    let state = folder.join("state");
+    let mut first = begun(Some(&model));
+    assert!(!first.resume(&state).unwrap(), "there is none yet");
+    let spec = BlockSpec::new(Channel::numbered("REGION", 5, Unit::ZScore), 0.5, 1);
+    for t in 0..7 {
+        let mut block = Block::new(&spec);
+        block.push(&[t as f64, 1.0, -1.0, 0.5, 2.0]);
+        block.measured_at = Instant::from_seconds(2.0 * t as f64);
+        assert_eq!(first.volume(&block, 0, drop), Observed::Learned);
+    }
+    first.save(&state).unwrap();
+    let mut second = begun(Some(&model));
+    assert!(second.resume(&state).unwrap());
+    assert_eq!(second.learner().updates(), ROWS as u64 + 7);
+    assert_eq!(second.learner().weights(), first.learner().weights());
+    for another in [None, Some(&other)] {
+        let error = begun(another).resume(&state).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("made with model = {}", model.sha256)) && error.contains("move the file away"),
+            "{error}"
+        );
     }
 }
 
