@@ -94,8 +94,8 @@ impl<T: Real> Folder<T> {
         let path = folder.join("runs.tsv");
         if path.exists() {
             let list = list_of(&path, responses.nrows(), "responses.npy")?;
-            runs = column(&list, "run", Missing::IsWrong)?;
-            stimuli = column(&list, "stimulus", Missing::StandsAlone)?;
+            runs = column(&list, "run", true)?;
+            stimuli = column(&list, "stimulus", false)?;
             note(&path)?;
         }
         let path = folder.join("regions.tsv");
@@ -171,9 +171,9 @@ fn describe(list: &Tsv, voxels: &mut [Voxel]) -> Result<(), DatasetError> {
         }
     }
     list.required("region")?;
-    let regions = column(list, "region", Missing::IsWrong)?;
+    let regions = column(list, "region", true)?;
     voxels.iter_mut().zip(regions).for_each(|(voxel, region)| voxel.region = region);
-    let names = column(list, "voxel", Missing::IsWrong)?;
+    let names = column(list, "voxel", true)?;
     voxels.iter_mut().zip(names).for_each(|(voxel, name)| voxel.name = name);
     let mut known = BTreeSet::new();
     if let Some((row, twice)) = list.rows().zip(voxels.iter()).find(|(_, v)| !known.insert((&v.region, &v.name))) {
@@ -210,28 +210,23 @@ fn list_of(path: &Path, expected: usize, other: &str) -> Result<Tsv, DatasetErro
     Err(DatasetError::Rows { path: path.display().to_string(), got, other: other.into(), expected })
 }
 
-/// What a cell without anything in it means.
-#[derive(Clone, Copy, PartialEq)]
-enum Missing {
-    /// Every row needs one.
-    IsWrong,
-    /// It is like no other row.
-    StandsAlone,
-}
-
-/// The cells of a column; none where there is no such column.
-fn column(list: &Tsv, name: &str, missing: Missing) -> Result<Vec<String>, DatasetError> {
+/// The cells of a column, none where there is no such column. A row without one is wrong where `each` row needs one, and
+/// is otherwise like no other row.
+fn column(list: &Tsv, name: &str, each: bool) -> Result<Vec<String>, DatasetError> {
     let Some(place) = list.column(name) else { return Ok(Vec::new()) };
     let cell = |(i, row): (usize, TsvRow<'_>)| match row.get(place) {
         Some(cell) => Ok(cell.to_owned()),
-        None if missing == Missing::StandsAlone => Ok(format!("n/a {}", i + 1)),
-        None => Err(row.wrong(format!("no {name} (every row needs one)")).into()),
+        None if each => Err(row.wrong(format!("no {name} (every row needs one)")).into()),
+        None => Ok(format!("n/a {}", i + 1)),
     };
     list.rows().enumerate().map(cell).collect()
 }
 
-/// The SHA-256 of a file, in hexadecimal.
-pub(super) fn sha256(path: &Path) -> Result<String, DatasetError> {
+/// SHA-256 of a file, as 64 hex digits.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256(path: &Path) -> Result<String, DatasetError> {
     let mut file = File::open(path).map_err(|error| array(path, error.to_string()))?;
     let (mut hash, mut part) = (Sha256::new(), vec![0; 1 << 16]);
     loop {

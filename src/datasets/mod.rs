@@ -10,7 +10,7 @@ pub mod pereira;
 mod plain;
 mod stored;
 
-pub use folder::{Folder, Voxel, is_single};
+pub use folder::{Folder, Voxel, is_single, sha256};
 pub use plain::{Plain, vacant};
 
 use std::path::Path;
