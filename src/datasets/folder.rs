@@ -203,8 +203,8 @@ fn samples(
     }
     let list = list_of(&path, rows, other)?;
     note(folder, &path, files)?;
-    let runs = column(&list, "run", Missing::IsWrong)?;
-    Ok(Samples { runs, stimuli: column(&list, "stimulus", Missing::StandsAlone)?, columns: all_columns(&list) })
+    let runs = column(&list, "run", true)?;
+    Ok(Samples { runs, stimuli: column(&list, "stimulus", false)?, columns: all_columns(&list) })
 }
 
 fn array(path: &Path, problem: String) -> DatasetError {
@@ -268,9 +268,9 @@ fn describe(list: &Tsv, voxels: &mut [Voxel]) -> Result<(), DatasetError> {
         }
     }
     list.required("region")?;
-    let regions = column(list, "region", Missing::IsWrong)?;
+    let regions = column(list, "region", true)?;
     voxels.iter_mut().zip(regions).for_each(|(voxel, region)| voxel.region = region);
-    let names = column(list, "voxel", Missing::IsWrong)?;
+    let names = column(list, "voxel", true)?;
     voxels.iter_mut().zip(names).for_each(|(voxel, name)| voxel.name = name);
     let mut known = BTreeSet::new();
     if let Some((row, twice)) = list.rows().zip(voxels.iter()).find(|(_, v)| !known.insert((&v.region, &v.name))) {
@@ -313,22 +313,14 @@ fn all_columns(list: &Tsv) -> Vec<(String, Vec<String>)> {
     list.header.iter().enumerate().map(|(place, name)| (name.clone(), cells(place))).collect()
 }
 
-/// What a cell without anything in it means.
-#[derive(Clone, Copy, PartialEq)]
-enum Missing {
-    /// Every row needs one.
-    IsWrong,
-    /// It is like no other row.
-    StandsAlone,
-}
-
-/// The cells of a column; none where there is no such column.
-fn column(list: &Tsv, name: &str, missing: Missing) -> Result<Vec<String>, DatasetError> {
+/// The cells of a column, none where there is no such column. A row without one is wrong where `each` row needs one, and
+/// is otherwise like no other row.
+fn column(list: &Tsv, name: &str, each: bool) -> Result<Vec<String>, DatasetError> {
     let Some(place) = list.column(name) else { return Ok(Vec::new()) };
     let cell = |(i, row): (usize, TsvRow<'_>)| match row.get(place) {
         Some(cell) => Ok(cell.to_owned()),
-        None if missing == Missing::StandsAlone => Ok(format!("n/a {}", i + 1)),
-        None => Err(row.wrong(format!("no {name} (every row needs one)")).into()),
+        None if each => Err(row.wrong(format!("no {name} (every row needs one)")).into()),
+        None => Ok(format!("n/a {}", i + 1)),
     };
     list.rows().enumerate().map(cell).collect()
 }
