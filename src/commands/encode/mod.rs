@@ -4,6 +4,7 @@ mod design;
 mod evaluate;
 mod extract;
 mod features;
+mod reads;
 mod scores;
 mod validate;
 mod write;
