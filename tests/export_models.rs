@@ -152,7 +152,7 @@ fn every_architecture_gives_pytorchs_features_at_every_layer() {
         assert_eq!(checked, 3 * (manifest.layers.len() + 1));
         assert!(manifest.layers.len() >= 5, "{arch}");
     }
-    println!("the largest difference from PyTorch: {worst:.1e}");
+    eprintln!("the largest difference from PyTorch: {worst:.1e}");
 }
 
 #[test]

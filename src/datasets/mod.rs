@@ -13,7 +13,7 @@ mod stored;
 
 pub use folder::{Folder, Voxel, is_single, sha256};
 pub use plain::{Plain, vacant};
-pub use stimuli::Shown;
+pub use stimuli::{Cells, Shown};
 
 use std::path::Path;
 

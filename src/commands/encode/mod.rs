@@ -8,6 +8,7 @@ mod fit;
 mod identify;
 mod import;
 mod predict;
+mod reads;
 mod scores;
 mod timing;
 mod validate;
