@@ -68,7 +68,7 @@ fn delayed(folder: &Path) -> Array2<f64> {
 
 #[test]
 fn python_reads_the_model_and_finds_the_weights_of_scikit_learn() {
-    let Some(python) = common::python(&["sklearn"]) else { return };
+    let Some(python) = common::python(&["sklearn", "safetensors"]) else { return };
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
     dataset(folder, ROWS, 3);

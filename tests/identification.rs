@@ -1,12 +1,15 @@
 //! Which stimulus was it? Rankings are those of a direct implementation, and blind to what was shown.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "common/daemon.rs"]
+mod daemon;
 mod encoders_support;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use daemon::{Daemon, until};
 use encoders_support::{fetched, folder, runtime};
 use ndarray::{Array1, Array2};
 use neurod::encoders::{EncoderConfig, Input, build};
@@ -168,6 +171,25 @@ fn rankings_are_those_of_the_definition_and_blind_to_what_was_shown() {
         assert!(apart < 1e-9 && a["best"] == b["best"], "{apart}");
         assert_ne!(a["rank_of_shown"], b["rank_of_shown"]);
     }
+}
+
+#[test]
+fn a_daemon_sends_rankings_with_everything_else() {
+    if runtime().is_none() {
+        return;
+    }
+    let (encoder, temporary) = (folder("text", TEXT), tempfile::tempdir().unwrap());
+    let folder = temporary.path();
+    recording(folder, encoder.path(), 0);
+    let config = fs::read_to_string(folder.join("live.toml")).unwrap();
+    let config = config.replace("tr = 2.0", "tr = 2.0, speed = 40") + "[sinks.jsonl]\npath = \"live.jsonl\"\n";
+    let _daemon = Daemon::start(folder, &config);
+    let ranking = until("a ranking", 20.0, || {
+        let text = fs::read_to_string(folder.join("live.jsonl")).unwrap_or_default();
+        let all = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        all.into_iter().find(|message| message["schema"] == "neurod.identification.v1" && message["complete"] == true)
+    });
+    assert_eq!((ranking["ranking"].as_array().unwrap().len(), &ranking["identification"]), (3, &"seen".into()));
 }
 
 #[test]

@@ -65,15 +65,29 @@ impl Augmented {
     /// `S` (row-major F×F, of which the upper half counts) beside `R` (row-major F×V).
     pub fn from_dense(features: usize, targets: usize, s: &[f64], r: &[f64]) -> Self {
         let mut out = Self::zero(features, targets);
-        for stripe in out.stripes {
+        out.each_line(|f, start, to_s, to_r| {
+            to_s.copy_from_slice(&s[f * features + start..(f + 1) * features]);
+            to_r.copy_from_slice(&r[f * targets..(f + 1) * targets]);
+        });
+        out
+    }
+
+    /// Zero beside `R` (row-major F×V). What stays zero is never written, so it takes no memory of its own.
+    pub fn of_right(features: usize, targets: usize, r: &[f64]) -> Self {
+        let mut out = Self::zero(features, targets);
+        out.each_line(|f, _, _, to_r| to_r.copy_from_slice(&r[f * targets..(f + 1) * targets]));
+        out
+    }
+
+    /// Calls `each` with the number of every row, the column from which its part of `S` is kept, that part, and its `R`.
+    fn each_line(&mut self, mut each: impl FnMut(usize, usize, &mut [f64], &mut [f64])) {
+        for stripe in self.stripes {
             for f in stripe.start..stripe.end {
-                let line = &mut out.data[stripe.offset + (f - stripe.start) * stripe.width..][..stripe.width];
-                let (to_s, to_r) = line.split_at_mut(features - stripe.start);
-                to_s.copy_from_slice(&s[f * features + stripe.start..(f + 1) * features]);
-                to_r.copy_from_slice(&r[f * targets..(f + 1) * targets]);
+                let line = &mut self.data[stripe.offset + (f - stripe.start) * stripe.width..][..stripe.width];
+                let (s, r) = line.split_at_mut(self.features - stripe.start);
+                each(f, stripe.start, s, r);
             }
         }
-        out
     }
 
     /// Adds `left rightᵀ`; `left` has F values, `right` F + V.

@@ -38,12 +38,16 @@ impl Group {
         Some(Self::new(features, lambda, columns, joint))
     }
 
-    /// `P` and, of the weights of all targets (row-major), these columns.
-    fn of_weights(p: &[f64], weights: &[f64], targets: usize, lambda: f64, columns: Vec<usize>) -> Self {
+    /// Of the weights of all targets (row-major) these columns, beside `P`, or beside zero where nothing will be learned.
+    fn of_weights(p: Option<&[f64]>, weights: &[f64], targets: usize, lambda: f64, columns: Vec<usize>) -> Self {
         let rows = weights.chunks_exact(targets.max(1));
         let features = rows.len();
         let own: Vec<f64> = rows.flat_map(|row| columns.iter().map(|v| row[*v])).collect();
-        Self::new(features, lambda, columns.clone(), Augmented::from_dense(features, columns.len(), p, &own))
+        let joint = match p {
+            Some(p) => Augmented::from_dense(features, columns.len(), p, &own),
+            None => Augmented::of_right(features, columns.len(), &own),
+        };
+        Self::new(features, lambda, columns, joint)
     }
 
     /// Calls `each` with every row of `W`, of these columns.
@@ -137,7 +141,7 @@ impl Rls {
         let mut out = Self::assemble(features, targets, Vec::new());
         for (lambda, columns) in group_by(lambdas) {
             let (p, _) = linalg::ridge(&g, &vec![0.0; features], lambda, features, 1).ok()?;
-            out.groups.push(Group::of_weights(&p, weights, targets, lambda, columns));
+            out.groups.push(Group::of_weights(Some(&p), weights, targets, lambda, columns));
         }
         out.n = moments.n();
         out.mean_x.copy_from_slice(moments.mean_x());
@@ -149,10 +153,9 @@ impl Rls {
     pub(super) fn fixed(n: f64, lambdas: &[f64], weights: &[f64], intercepts: &[f64]) -> Self {
         let targets = intercepts.len();
         let features = weights.len().checked_div(targets).unwrap_or(0);
-        let unknown = vec![0.0; features * features];
-        let group = |(lambda, columns)| Group::of_weights(&unknown, weights, targets, lambda, columns);
         // P is of no use, so one serves every λ.
-        let groups = vec![group((lambdas.first().copied().unwrap_or(1.0), (0..targets).collect()))];
+        let lambda = lambdas.first().copied().unwrap_or(1.0);
+        let groups = vec![Group::of_weights(None, weights, targets, lambda, (0..targets).collect())];
         let mut out = Self::assemble(features, targets, groups);
         out.n = n;
         out.mean_y.copy_from_slice(intercepts);

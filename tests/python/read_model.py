@@ -1,4 +1,4 @@
-"""Reads a .neurod model with json and numpy alone, as docs/model.md says, and holds it against scikit-learn.
+"""Reads a .neurod model with json and numpy alone, as docs/model.md says, and holds it against safetensors and scikit-learn.
 
 usage: read_model.py MODEL X.npy Y.npy LAMBDAS W.npy
 
@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 import numpy as np
+from safetensors.numpy import load_file
 from sklearn.linear_model import Ridge
 
 DTYPES = {"F64": "<f8", "F32": "<f4"}
@@ -37,6 +38,8 @@ def read(path):
 
 def main(model, x, y, lambdas, exported):
     description, arrays, _ = read(model)
+    peer = load_file(model)
+    assert peer.keys() == arrays.keys() and all(np.array_equal(peer[name], arrays[name]) for name in arrays)
     x, y = np.load(x), np.load(y)
     lambdas = np.load(lambdas) if lambdas.endswith(".npy") else np.full(y.shape[1], float(lambdas))
     assert np.allclose(arrays["lambdas"], lambdas, rtol=1e-12)

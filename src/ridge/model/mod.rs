@@ -249,6 +249,7 @@ impl FittedModel {
             return Err(wrong(problem));
         }
         let (f, v) = (description.columns(), description.targets.len());
+        let learns = tensors.keys().any(|name| name.starts_with("moments."));
         let mut take = |name: &str, shape: &[usize]| match tensors.remove(name) {
             Some((found, values)) if found == shape => Ok(values),
             Some((found, _)) => Err(wrong(format!("{name} is {found:?} where the description says {shape:?}"))),
@@ -259,15 +260,14 @@ impl FittedModel {
         for lambda in &lambdas {
             positive("lambdas", *lambda).map_err(|error| wrong(error.to_string()))?;
         }
-        let gram = take("moments.gram", &[f, f]).ok();
-        let moments = match gram {
-            Some(gram) => {
+        let moments = match learns {
+            true => {
+                let (gram, cross) = (take("moments.gram", &[f, f])?, take("moments.cross", &[f, v])?);
                 let (means, squares) = (take("moments.response_means", &[v])?, take("moments.response_squares", &[v])?);
-                let cross = take("moments.cross", &[f, v])?;
                 let (n, mean_x) = (description.samples as f64, feature_means.clone());
                 Some(Moments::from_parts(n, mean_x, means, squares, &gram, &cross))
             }
-            None => None,
+            false => None,
         };
         Ok(Self { description, sha256: sha256.into(), weights, intercepts, lambdas, feature_means, moments })
     }
