@@ -295,3 +295,69 @@ fn what_cannot_be_done_is_told_with_the_fix() {
     write_npy(folder.join("features.npy"), &Array2::<f32>::zeros((1, 2))).unwrap();
     refused(&features(folder, &model, &[]), 65, &["features.npy", "move it to features/NAME.npy"]);
 }
+
+/// The mean of the tokens, of the regions' features and of their boxes: eight numbers.
+fn with_regions() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+import sys
+sys.path.insert(0, "tools")
+import onnx_write as onnx
+from onnx_write import FLOAT, INT64
+graph = onnx.Graph("regions")
+graph.inputs = [onnx.value_info("tokens", INT64, ["batch", "tokens"]), onnx.value_info("seen", FLOAT, ["batch", "regions", 3]),
+                onnx.value_info("boxes", FLOAT, ["batch", "regions", 4])]
+graph.outputs = [onnx.value_info("joint", FLOAT, ["batch", 8])]
+words = graph.node("ReduceMean", [graph.node("Cast", ["tokens"], "numbers", to=FLOAT)], "words", axes=[1], keepdims=1)
+means = [graph.node("ReduceMean", [name], f"{name}.mean", axes=[1], keepdims=0) for name in ("seen", "boxes")]
+graph.node("Concat", [words, *means], "joint", axis=1)
+open(sys.argv[1], "wb").write(graph.serialise("tests"))
+"#;
+    let file = folder.path().join("model.onnx");
+    let done = Command::new("python3").args(["-c", script]).arg(&file).current_dir(repository("")).status().unwrap();
+    assert!(done.success());
+    let tokenizer = fs::read(repository("tests/golden/encoders/tokenizer.json")).unwrap();
+    fs::write(folder.path().join("tokenizer.json"), &tokenizer).unwrap();
+    let [model, tokenizer] = [fs::read(&file).unwrap(), tokenizer].map(|bytes| encoders_support::sha256(&bytes));
+    let manifest = format!(
+        "name = \"regions\"\nlicence = \"CC0-1.0\"\nsource = \"here\"\nkind = \"multimodal\"\noutput = \"joint\"\ndims = 8\n\
+         text = {{ input_ids = \"tokens\", max_tokens = 6 }}\n\
+         regions = {{ features = \"seen\", boxes = \"boxes\", dims = 3, most = 4 }}\n\
+         sha256 = {{ model = \"{model}\", tokenizer = \"{tokenizer}\" }}\n"
+    );
+    fs::write(folder.path().join("manifest.toml"), manifest).unwrap();
+    folder
+}
+
+#[test]
+fn a_text_with_regions_is_one_stimulus_and_without_them_a_bad_one() {
+    if fetched("lib/libonnxruntime.so").is_none() {
+        return;
+    }
+    let (model, data) = (with_regions(), tempfile::tempdir().unwrap());
+    let folder = data.path();
+    let rows =
+        ["heat\ta.npy\tboxes.npy", "n/a\tn/a\tn/a", "pain\ta.npy\tboxes.npy", "pain\tn/a\tn/a", "pain\ta.npy\tn/a"];
+    let lines: String = rows.iter().map(|row| format!("1\t{row}\n")).collect();
+    fs::write(folder.join("runs.tsv"), format!("run\ttext\tregions\tboxes\n{lines}")).unwrap();
+    fs::create_dir(folder.join("stimuli")).unwrap();
+    let seen = ndarray::array![[1.0f32, 2.0, 3.0], [3.0, 2.0, 5.0]];
+    let boxes = ndarray::array![[0.0f32, 0.0, 0.5, 1.0], [0.5, 0.25, 1.0, 0.75]];
+    write_npy(folder.join("stimuli/a.npy"), &seen).unwrap();
+    write_npy(folder.join("stimuli/boxes.npy"), &boxes).unwrap();
+    let named = ["--name", "joint"];
+    refused(
+        &features(folder, model.path(), &named),
+        65,
+        &["2 of 5 rows", "row 3: no regions", "row 4: regions a.npy: there are no boxes"],
+    );
+    sound(&features(folder, model.path(), &[&named[..], &["--skip-bad"]].concat()));
+    let made = array(folder, "joint");
+    // [CLS] heat [SEP] and [CLS] pain [SEP] are 2, 4 or 5, 3.
+    let joint = |word: f32| [(5.0 + word) / 3.0, 2.0, 2.0, 4.0, 0.25, 0.125, 0.75, 0.875];
+    assert!(near(made.row(0), &joint(4.0)) && near(made.row(1), &[0.0; 8]) && near(made.row(2), &joint(5.0)));
+    assert!(made.row(3).iter().chain(made.row(4)).all(|v| v.is_nan()));
+    assert_eq!(about(folder, "joint")["columns"], serde_json::json!(["text", "regions", "boxes"]));
+    fs::write(folder.join("runs.tsv"), "run\ttext\n1\theat\n").unwrap();
+    refused(&features(folder, model.path(), &named), 65, &["no column \"regions\" (there are: run, text)"]);
+}

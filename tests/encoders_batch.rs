@@ -141,3 +141,44 @@ fn pictures_of_any_size_go_through_a_network_together_and_one_pass_gives_every_s
         "{said:?}"
     );
 }
+
+/// 3 × 6 × 6 pixels, to each of which its mean over the batch is added; the first axis is of that length.
+fn mixing(axis: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        r#"
+import sys
+sys.path.insert(0, "tools")
+import onnx_write as onnx
+graph = onnx.Graph("mixing")
+graph.inputs = [onnx.value_info("pixels", onnx.FLOAT, [{axis}, 3, 6, 6])]
+graph.outputs = [onnx.value_info("features", onnx.FLOAT, [{axis}, 108])]
+mean = graph.node("ReduceMean", ["pixels"], "mean", axes=[0], keepdims=1)
+graph.node("Flatten", [graph.node("Add", ["pixels", mean], "mixed")], "features", axis=1)
+open(sys.argv[1], "wb").write(graph.serialise("tests"))
+"#
+    );
+    let file = folder.path().join("model.onnx");
+    let mut python = std::process::Command::new("python3");
+    let done = python.args(["-c", &script]).arg(&file).current_dir(repository("")).status().unwrap();
+    assert!(done.success());
+    let manifest = format!(
+        "name = \"mixing\"\nlicence = \"CC0-1.0\"\nsource = \"here\"\nkind = \"image\"\noutput = \"features\"\ndims = 108\n\
+         image = {{ input = \"pixels\", layout = \"nchw\", size = 6, resize = {{ shorter = 7 }}, filter = \"bilinear\" }}\n\
+         sha256 = {{ model = \"{}\" }}\n",
+        sha256(&std::fs::read(&file).unwrap())
+    );
+    std::fs::write(folder.path().join("manifest.toml"), manifest).unwrap();
+    folder
+}
+
+#[test]
+fn a_network_that_mixes_its_batch_or_takes_none_is_given_one_picture_at_a_time() {
+    let Some(runtime) = runtime() else { return };
+    for axis in ["\"batch\"", "1"] {
+        let model = mixing(axis);
+        let inputs = ["photo.png", "photo.jpg", "photo.png"].map(|name| Input::Image(name.as_ref()));
+        let features = assert_same(&mut images(&runtime, model.path(), &[]), &inputs);
+        assert!(features[0] != features[1]);
+    }
+}

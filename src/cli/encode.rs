@@ -9,8 +9,9 @@ use clap::{Args, Subcommand, ValueEnum};
 pub enum EncodeCommand {
     /// Turn what was shown into features: one space a model or layer
     ///
-    /// Reads what runs.tsv says of each sample (column `text` for a text model, `image` for an image model; n/a where
-    /// nothing was shown), or stimuli.tsv, a row a stimulus that runs.tsv names. Writes DATA/features/NAME.npy (samples ×
+    /// Reads what runs.tsv says of each sample (column `text` for a text model, `image` for an image model, both for one of
+    /// both, `text`, `regions` and perhaps `boxes` for one of detected regions; n/a where nothing was shown), or
+    /// stimuli.tsv, a row a stimulus that runs.tsv names. Writes DATA/features/NAME.npy (samples ×
     /// dims; zeros where nothing was shown) and NAME.json, which says how it was made. Each different stimulus goes through
     /// the model once, and what was encoded is kept: a run that was cut short goes on where it stopped.
     #[command(after_help = "Examples:
@@ -76,7 +77,7 @@ pub struct FeaturesArgs {
     /// manifest's own output
     #[arg(long, value_name = "all|NAME,…", value_delimiter = ',')]
     pub layers: Vec<String>,
-    /// Where the pictures lie that are named; by default DATA/stimuli
+    /// Where the files lie that are named; by default DATA/stimuli
     #[arg(long, value_name = "DIR")]
     pub stimuli: Option<PathBuf>,
     /// What the space is called, once for each model; by default the name of its folder

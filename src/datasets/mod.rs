@@ -4,7 +4,7 @@ mod folder;
 mod stimuli;
 
 pub use folder::{Folder, Voxel, is_single, sha256};
-pub use stimuli::Shown;
+pub use stimuli::{Cells, Shown};
 
 use thiserror::Error;
 

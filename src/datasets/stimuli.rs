@@ -10,21 +10,25 @@ use super::DatasetError;
 use super::folder::sha256;
 use crate::acquisition::file::{Tsv, TsvRow};
 
+/// What a list says of one stimulus: a cell for each column that was asked for.
+pub type Cells = Vec<Option<String>>;
+
 /// What was shown in each sample of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// The text, or the picture's file from the stimuli folder on; None for a sample without a stimulus.
-    pub samples: Vec<Option<String>>,
+    /// The text, and the names of files from the stimuli folder on; None for a sample without a stimulus.
+    pub samples: Vec<Option<Cells>>,
     /// SHA-256 of every file that was read, by its name in the folder.
     pub files: Vec<(String, String)>,
 }
 
 impl Shown {
-    /// Reads what `column` (`text` or `image`) says of each sample of the dataset in `folder`.
+    /// Reads what these columns (`text`, `image`, …; whether each must be there) say of each sample of the dataset in
+    /// `folder`.
     ///
     /// # Errors
     /// No list, no such column, a stimulus that stimuli.tsv does not know or tells two things of.
-    pub fn read(folder: &Path, column: &str) -> Result<Self, DatasetError> {
+    pub fn read(folder: &Path, columns: &[(&str, bool)]) -> Result<Self, DatasetError> {
         let (runs, stimuli) = (folder.join("runs.tsv"), folder.join("stimuli.tsv"));
         let mut files = Vec::new();
         let mut list = |path: &Path| -> Result<Tsv, DatasetError> {
@@ -32,26 +36,36 @@ impl Shown {
             files.push((name, sha256(path)?));
             Ok(Tsv::read(path)?)
         };
+        let places = |list: &Tsv| -> Result<Vec<Option<usize>>, DatasetError> {
+            let place = |(name, required): &(&str, bool)| match required {
+                true => Ok(Some(list.required(name)?)),
+                false => Ok(list.column(name)),
+            };
+            columns.iter().map(place).collect()
+        };
         let samples = if stimuli.exists() {
             let stimuli = list(&stimuli)?;
             let runs = if runs.exists() { Some(list(&runs)?) } else { None };
-            let place = stimuli.required(column)?;
+            let places = places(&stimuli)?;
             let named =
                 runs.as_ref().and_then(|runs| Some((runs, runs.column("stimulus")?, stimuli.column("stimulus")?)));
             match named {
-                Some((runs, name, key)) => joined(runs, name, &stimuli, key, place)?,
-                None => cells(&stimuli, place),
+                Some((runs, name, key)) => joined(runs, name, &stimuli, key, &places)?,
+                None => stimuli.rows().map(|row| cells(row, &places)).collect(),
             }
         } else {
             let runs = list(&runs)?;
-            cells(&runs, runs.required(column)?)
+            let places = places(&runs)?;
+            runs.rows().map(|row| cells(row, &places)).collect()
         };
         Ok(Self { samples, files })
     }
 }
 
-fn cells(list: &Tsv, place: usize) -> Vec<Option<String>> {
-    list.rows().map(|row| row.get(place).map(String::from)).collect()
+/// The cells of a row; None where all say n/a.
+fn cells(row: TsvRow<'_>, places: &[Option<usize>]) -> Option<Cells> {
+    let cells: Cells = places.iter().map(|place| row.get((*place)?).map(String::from)).collect();
+    cells.iter().any(Option::is_some).then_some(cells)
 }
 
 /// What stimuli.tsv says of the stimulus that each row of runs.tsv names.
@@ -60,22 +74,22 @@ fn joined(
     name: usize,
     stimuli: &Tsv,
     key: usize,
-    place: usize,
-) -> Result<Vec<Option<String>>, DatasetError> {
-    let mut known: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    places: &[Option<usize>],
+) -> Result<Vec<Option<Cells>>, DatasetError> {
+    let mut known: BTreeMap<&str, Option<Cells>> = BTreeMap::new();
     for row in stimuli.rows() {
         let named = row.get(key).ok_or_else(|| row.wrong("no stimulus (every row needs its name)"))?;
-        let shown = row.get(place);
-        if known.insert(named, shown).is_some_and(|before| before != shown) {
-            return Err(row
-                .wrong(format!("stimulus \"{named}\" is something else further up (one row a stimulus)"))
-                .into());
+        let shown = cells(row, places);
+        if known.get(named).is_some_and(|before| *before != shown) {
+            let problem = format!("stimulus \"{named}\" is something else further up (one row a stimulus)");
+            return Err(row.wrong(problem).into());
         }
+        known.insert(named, shown);
     }
     let find = |row: TsvRow<'_>| match row.get(name) {
         None => Ok(None),
         Some(named) => match known.get(named) {
-            Some(shown) => Ok(shown.map(String::from)),
+            Some(shown) => Ok(shown.clone()),
             None => Err(row.wrong(format!("stimulus \"{named}\" is not in {}", stimuli.path.display())).into()),
         },
     };
@@ -86,23 +100,25 @@ fn joined(
 mod tests {
     use super::*;
 
-    fn read(runs: &str, stimuli: Option<&str>) -> Result<Vec<Option<String>>, String> {
+    fn read(runs: &str, stimuli: Option<&str>) -> Result<Vec<Option<Cells>>, String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("runs.tsv"), runs).unwrap();
         if let Some(stimuli) = stimuli {
             std::fs::write(folder.path().join("stimuli.tsv"), stimuli).unwrap();
         }
-        let shown = Shown::read(folder.path(), "text");
+        let shown = Shown::read(folder.path(), &[("text", true), ("image", false)]);
         shown.map(|s| s.samples).map_err(|e| e.to_string().replace(&format!("{}/", folder.path().display()), ""))
     }
 
     #[test]
     fn a_sample_shows_what_its_row_says_or_what_its_stimulus_is() {
-        let some = |text: &str| Some(text.to_owned());
+        let some = |text: &str| Some(vec![Some(text.to_owned()), None]);
         assert_eq!(read("run\ttext\n1\ta cat\n1\tn/a\n", None).unwrap(), [some("a cat"), None]);
         let stimuli = "stimulus\ttext\ncat\ta cat\ndog\ta dog\ndog\ta dog\n";
         let joined = read("run\tstimulus\n1\tdog\n1\tn/a\n2\tcat\n2\tdog\n", Some(stimuli));
         assert_eq!(joined.unwrap(), [some("a dog"), None, some("a cat"), some("a dog")]);
+        let both = read("run\ttext\timage\n1\tn/a\tn/a\n1\tn/a\tcat.png\n", None);
+        assert_eq!(both.unwrap(), [None, Some(vec![None, Some("cat.png".into())])]);
         assert_eq!(read("run\n1\n1\n", Some("text\na cat\na dog\n")).unwrap(), [some("a cat"), some("a dog")]);
     }
 

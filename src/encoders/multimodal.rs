@@ -148,6 +148,8 @@ pub struct MultimodalEncoder {
     /// What each of the session's inputs is.
     roles: Vec<Role>,
     tokenizer: Tokenizer,
+    /// The most tokens that the network takes.
+    limit: usize,
     sight: Sight,
     stimuli: PathBuf,
     cache: FeatureCache,
@@ -209,6 +211,7 @@ impl MultimodalEncoder {
             network,
             roles,
             tokenizer,
+            limit: text.max_tokens,
             sight,
             stimuli: config.stimuli.clone(),
             cache: FeatureCache::new(config.cache),
@@ -243,7 +246,22 @@ impl MultimodalEncoder {
             model: Arc::clone(self.network.model()),
             problem: error.to_string(),
         };
-        Ok(self.tokenizer.encode_fast(text, true).map_err(failed)?.get_ids().to_vec())
+        let tokens = self.tokenizer.encode_fast(text, true).map_err(failed)?.get_ids().to_vec();
+        if tokens.len() > self.limit {
+            let model = Arc::clone(self.network.model());
+            return Err(EncodeError::TooLong { model, tokens: tokens.len(), limit: self.limit });
+        }
+        Ok(tokens)
+    }
+
+    /// The same encoder, but a text that is longer than the model takes is an error: what is cut is not what was read.
+    ///
+    /// # Errors
+    /// The tokenizer cannot be set to cut nothing.
+    pub fn strict(mut self) -> Result<Self, EncodeError> {
+        let done = self.tokenizer.with_truncation(None).map(|_| ());
+        let model = Arc::clone(self.network.model());
+        done.map(|()| self).map_err(|error| EncodeError::Run { model, problem: error.to_string() })
     }
 
     fn words(&mut self, text: &str) -> Result<(), EncodeError> {

@@ -143,13 +143,8 @@ impl TextEncoder {
     /// The tokenizer cannot be set to cut nothing.
     pub fn strict(mut self) -> Result<Self, EncodeError> {
         let done = self.tokenizer.with_truncation(None).map(|_| ());
-        match done {
-            Ok(()) => Ok(self),
-            Err(error) => {
-                let model = Arc::clone(self.network.model());
-                Err(EncodeError::Run { model, problem: error.to_string() })
-            }
-        }
+        let model = Arc::clone(self.network.model());
+        done.map(|()| self).map_err(|error| EncodeError::Run { model, problem: error.to_string() })
     }
 
     /// The tokens of a text, as the network sees them.

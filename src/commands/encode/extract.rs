@@ -10,18 +10,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use sha2::{Digest, Sha256};
-
 use super::design::progress;
+use super::reads::Reads;
+use crate::datasets::Cells;
 use crate::encoders::{
-    EncodeError, Encoder, EncoderError, FeatureStore, ImageConfig, ImageEncoder, Input, ModelFiles, Runtime,
-    StimulusKey, TextEncoder, read_stimulus,
+    Encoder, EncoderError, FeatureStore, ImageConfig, ImageEncoder, Input, Manifest, ModelFiles, MultimodalConfig,
+    MultimodalEncoder, Runtime, StimulusKey, TextEncoder,
 };
 
 /// What is to be encoded.
 pub struct Stimuli {
-    /// The texts, or the pictures' names, each once.
-    names: Vec<String>,
+    reads: Reads,
+    /// What the lists say of each, each once.
+    cells: Vec<Cells>,
     /// What they are kept by; why not, where there is nothing to encode.
     keys: Vec<Result<StimulusKey, String>>,
     /// Which of them each sample shows.
@@ -29,41 +30,34 @@ pub struct Stimuli {
 }
 
 impl Stimuli {
-    /// What is shown in `samples`: texts, or pictures in that folder.
-    pub fn new(samples: &[Option<String>], pictures: Option<&Path>) -> Self {
-        let mut known: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut names = Vec::new();
-        let mut number = |name| {
-            *known.entry(name).or_insert_with(|| {
-                names.push(String::from(name));
-                names.len() - 1
+    /// What is shown in `samples`, as far as the model reads it; files lie in `folder`.
+    pub fn new(samples: &[Option<Cells>], reads: Reads, folder: &Path) -> Self {
+        let mut known: BTreeMap<&Cells, usize> = BTreeMap::new();
+        let mut cells = Vec::new();
+        let mut number = |shown| {
+            *known.entry(shown).or_insert_with(|| {
+                cells.push(Cells::clone(shown));
+                cells.len() - 1
             })
         };
-        let of_samples = samples.iter().map(|shown| shown.as_deref().map(&mut number)).collect();
-        let bar = progress(if pictures.is_some() { names.len() } else { 0 }, "file");
-        let key = |name: &String| {
+        let of_samples = samples.iter().map(|shown| shown.as_ref().map(&mut number)).collect();
+        let bar = progress(cells.len(), "stimulus read");
+        let key = |cells: &Cells| {
             bar.inc(1);
-            match pictures {
-                None => Ok(Sha256::digest(name).into()),
-                Some(folder) => match read_stimulus(folder, Path::new(name)) {
-                    Ok(bytes) => Ok(Sha256::digest(bytes).into()),
-                    Err(error) => Err(EncodeError::Image { image: name.clone(), error }.to_string()),
-                },
-            }
+            reads.key(cells, folder)
         };
-        let keys = names.iter().map(key).collect();
+        let keys = cells.iter().map(key).collect();
         bar.finish_and_clear();
-        Self { names, keys, of_samples }
+        Self { reads, cells, keys, of_samples }
     }
 
-    /// The first of every different stimulus, in batches: neighbours are of like length.
-    fn batches(&self, size: usize, texts: bool) -> Vec<Vec<(StimulusKey, &str)>> {
+    /// The first of every different stimulus, in batches: neighbours are of like length, where they have one.
+    fn batches(&self, size: usize) -> Vec<Vec<(StimulusKey, &Cells)>> {
         let mut seen = BTreeSet::new();
-        let sound =
-            self.keys.iter().zip(&self.names).filter_map(|(key, name)| Some((*key.as_ref().ok()?, name.as_str())));
+        let sound = self.keys.iter().zip(&self.cells).filter_map(|(key, cells)| Some((*key.as_ref().ok()?, cells)));
         let mut different: Vec<_> = sound.filter(|(key, _)| seen.insert(*key)).collect();
-        if texts {
-            different.sort_by_key(|(_, text)| text.len());
+        if self.reads == Reads::Text {
+            different.sort_by_key(|(_, cells)| cells.iter().flatten().map(String::len).sum::<usize>());
         }
         different.chunks(size).map(<[_]>::to_vec).collect()
     }
@@ -73,8 +67,10 @@ impl Stimuli {
 pub struct Extraction<'a> {
     /// The model, its layers chosen.
     pub files: &'a ModelFiles,
-    /// Where the pictures lie; None for texts.
-    pub pictures: Option<&'a Path>,
+    /// What it reads.
+    pub reads: Reads,
+    /// Where files lie.
+    pub folder: &'a Path,
     /// Whether long texts are cut.
     pub cut: bool,
     /// Stimuli in a batch.
@@ -110,15 +106,15 @@ impl Extraction<'_> {
     ///
     /// # Errors
     /// The model cannot be loaded, or the stores not be written. A stimulus that cannot be encoded is no error.
-    pub fn run(
+    pub fn run<'s>(
         &self,
-        stimuli: &Stimuli,
+        stimuli: &'s Stimuli,
         runtime: &dyn Fn() -> anyhow::Result<Runtime>,
         stores: &mut [FeatureStore],
     ) -> anyhow::Result<Extracted> {
-        let batches = stimuli.batches(self.batch, self.pictures.is_none());
+        let batches = stimuli.batches(self.batch);
         let different: usize = batches.iter().map(Vec::len).sum();
-        let there = |(key, _): &(StimulusKey, &str)| stores.iter().all(|store| store.contains(key));
+        let there = |(key, _): &(StimulusKey, &Cells)| stores.iter().all(|store| store.contains(key));
         let batches: Vec<_> = batches.into_iter().filter(|batch| !batch.iter().all(there)).collect();
         let mut done = Extracted { encoded: batches.iter().map(Vec::len).sum(), ..Extracted::default() };
         done.kept = different - done.encoded;
@@ -131,12 +127,15 @@ impl Extraction<'_> {
         thread::scope(|scope| -> anyhow::Result<()> {
             for job in 0..self.jobs.min(batches.len()) {
                 let (send, next, batches, runtime) = (send.clone(), &next, &batches, &runtime);
+                let inputs = |batch: &[(StimulusKey, &'s Cells)]| -> Vec<Input<'s>> {
+                    batch.iter().map(|(_, cells)| self.reads.input(cells)).collect()
+                };
                 let work = move || match self.encoder(runtime) {
                     // Whoever listens has heard of another mistake already where nobody does.
                     Err(error) => drop(send.send(Err(error))),
                     Ok(mut encoder) => {
                         while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                            let features = encoder.encode_batch(&self.inputs(batch));
+                            let features = encoder.encode_batch(&inputs(batch));
                             if send.send(Ok((batch, features))).is_err() {
                                 break;
                             }
@@ -173,30 +172,25 @@ impl Extraction<'_> {
         Ok(done)
     }
 
-    fn inputs<'a>(&self, batch: &[(StimulusKey, &'a str)]) -> Vec<Input<'a>> {
-        let input = |(_, name): &(StimulusKey, &'a str)| match self.pictures {
-            None => Input::Text(name),
-            Some(_) => Input::Image(Path::new(*name)),
-        };
-        batch.iter().map(input).collect()
-    }
-
     /// A copy of the model, on one thread: so its results repeat bit for bit.
     fn encoder(&self, runtime: &Runtime) -> anyhow::Result<Box<dyn Encoder>> {
-        let Some(stimuli) = self.pictures else {
-            let encoder = TextEncoder::load(runtime, self.files, 0, 1)?;
-            return Ok(if self.cut { Box::new(encoder) } else { Box::new(encoder.strict()?) });
-        };
-        let config = ImageConfig {
-            model: self.files.folder.clone(),
-            events: String::new(),
-            stimuli: stimuli.into(),
-            layer: None,
-            deadline: f64::INFINITY,
-            cache: 0,
-            threads: 1,
-        };
-        Ok(Box::new(ImageEncoder::load(runtime, self.files.clone(), &config, 1)?))
+        let (model, stimuli, events) = (self.files.folder.clone(), self.folder.into(), String::new());
+        let (layer, deadline, cache, threads) = (None, f64::INFINITY, 0, 1);
+        Ok(match self.reads {
+            Reads::Text => {
+                let encoder = TextEncoder::load(runtime, self.files, cache, threads)?;
+                Box::new(if self.cut { encoder } else { encoder.strict()? })
+            }
+            Reads::Picture => {
+                let config = ImageConfig { model, events, stimuli, layer, deadline, cache, threads };
+                Box::new(ImageEncoder::load(runtime, self.files.clone(), &config, threads)?)
+            }
+            Reads::Both | Reads::Regions => {
+                let config = MultimodalConfig { model, events, stimuli, layer, deadline, cache, threads };
+                let encoder = MultimodalEncoder::load(runtime, self.files.clone(), &config, threads)?;
+                Box::new(if self.cut { encoder } else { encoder.strict()? })
+            }
+        })
     }
 }
 
@@ -205,7 +199,7 @@ impl Extraction<'_> {
 /// # Errors
 /// As [`FeatureStore::open`].
 pub fn stores(files: &ModelFiles, folder: &Path, cut: bool) -> Result<Vec<FeatureStore>, EncoderError> {
-    let open = |part: crate::encoders::Manifest| {
+    let open = |part: Manifest| {
         // What was cut must never pass for the whole.
         let ending = if cut { "cut.features" } else { "features" };
         FeatureStore::open(&folder.join(format!("{}.{ending}", part.identity())), part.dims)

@@ -12,9 +12,10 @@ use ndarray_npy::WriteNpyExt;
 use serde_json::{Value, json};
 
 use super::extract::{Extracted, Extraction, Stimuli, stores};
+use super::reads::Reads;
 use crate::cli::FeaturesArgs;
 use crate::datasets::{DatasetError, Shown, sha256};
-use crate::encoders::{FeatureStore, Kind, Manifest, ModelFiles, Runtime};
+use crate::encoders::{FeatureStore, Manifest, ModelFiles, Runtime};
 use crate::native::{self, Library};
 
 /// The most batches at a time, unless more are asked for: each has a copy of the model.
@@ -76,13 +77,8 @@ fn proper(name: &str) -> anyhow::Result<()> {
 /// The spaces of one model, written; what is told of each.
 fn of_model(args: &FeaturesArgs, model: &Path, name: &str) -> anyhow::Result<Vec<Value>> {
     let mut files = ModelFiles::read(model)?;
-    let column = match files.manifest.kind {
-        kind @ (Kind::Text | Kind::Image) => kind.name(),
-        other => bail!(
-            "{}: a {} model; those of text and images read the stimuli of a data set",
-            model.display(),
-            other.name()
-        ),
+    let Some(reads) = Reads::of(&files.manifest) else {
+        bail!("{}: a model of windows of a recording, which reads no stimuli", model.display());
     };
     let layers = match args.layers.as_slice() {
         [all] if all == "all" && !files.manifest.layers.is_empty() => files.manifest.layers.keys().cloned().collect(),
@@ -90,12 +86,11 @@ fn of_model(args: &FeaturesArgs, model: &Path, name: &str) -> anyhow::Result<Vec
     };
     files.choose_all(&layers)?;
     layers.iter().try_for_each(|layer| proper(layer))?;
-    let shown = Shown::read(&args.data, column)?;
+    let shown = Shown::read(&args.data, reads.columns())?;
     let folder = args.stimuli.clone().unwrap_or_else(|| args.data.join("stimuli"));
-    let pictures = (files.manifest.kind == Kind::Image).then_some(folder.as_path());
-    let stimuli = Stimuli::new(&shown.samples, pictures);
+    let stimuli = Stimuli::new(&shown.samples, reads, &folder);
     let jobs = args.jobs.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get).min(JOBS));
-    let extraction = Extraction { files: &files, pictures, cut: args.cut, batch: args.batch, jobs };
+    let extraction = Extraction { files: &files, reads, folder: &folder, cut: args.cut, batch: args.batch, jobs };
     let features = args.data.join("features");
     let cache = args.cache.clone().unwrap_or_else(|| features.join(".cache"));
     let mut stores = stores(&files, &cache, args.cut)?;
@@ -108,7 +103,7 @@ fn of_model(args: &FeaturesArgs, model: &Path, name: &str) -> anyhow::Result<Vec
         let name = layer.map_or_else(|| name.to_owned(), |layer| format!("{name}.{layer}"));
         let matrix = matrix(&stimuli, &extracted, store, part.dims)?;
         let space = Space { name, layer, part, shown: &shown, stimuli: &stimuli, extracted: &extracted, bad: &bad };
-        written.push(space.write_beside(args, column, &features, &matrix)?);
+        written.push(space.write_beside(args, reads, &features, &matrix)?);
     }
     let mut told = Vec::new();
     for Written { files, about, line } in written {
@@ -188,7 +183,7 @@ impl Space<'_> {
     fn write_beside(
         &self,
         args: &FeaturesArgs,
-        column: &str,
+        reads: Reads,
         folder: &Path,
         matrix: &Array2<f32>,
     ) -> anyhow::Result<Written> {
@@ -216,7 +211,7 @@ impl Space<'_> {
             "source": part.source, "kind": part.kind, "sha256": part.sha256, "layer": self.layer, "output": part.output,
             "row": part.layer, "pooling": part.pooling, "identity": part.identity(), "dims": part.dims,
             "samples": samples, "samples_without_stimulus": without, "stimuli": different, "bad_rows": bad,
-            "column": column, "batch": args.batch, "cut": args.cut, "files": files, "features_sha256": sha256(&array.0)?,
+            "columns": reads.columns().iter().map(|(column, _)| column).collect::<Vec<_>>(), "batch": args.batch, "cut": args.cut, "files": files, "features_sha256": sha256(&array.0)?,
         });
         fs::write(&origin.0, serde_json::to_string_pretty(&about)? + "\n")
             .with_context(|| origin.0.display().to_string())?;

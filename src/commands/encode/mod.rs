@@ -1,9 +1,10 @@
-//! Encoding models, offline: one file a command, over what [`design`] reads and checks for all of them.
+//! Encoding models, offline: one file a command, over what `design` reads and checks for all of them.
 
 mod design;
 mod evaluate;
 mod extract;
 mod features;
+mod reads;
 mod scores;
 mod validate;
 mod write;
