@@ -95,6 +95,15 @@ fn the_cache_gives_the_same_bits_counts_and_is_bounded() {
 }
 
 #[test]
+fn a_text_of_80_000_tokens_is_cut_to_what_the_model_takes() {
+    let Some(runtime) = runtime() else { return };
+    let mut encoder = TextEncoder::load(&runtime, &files("text", TEXT), 4, 1).unwrap();
+    let (long, cut) = ("heat ".repeat(80_000), "heat heat heat heat");
+    assert_eq!(encoder.tokens(&long).unwrap(), encoder.tokens(cut).unwrap());
+    assert_eq!(encode(&mut encoder, &long), encode(&mut encoder, cut));
+}
+
+#[test]
 fn a_window_is_no_text() {
     let Some(runtime) = runtime() else { return };
     let mut encoder = TextEncoder::load(&runtime, &files("text", TEXT), 4, 1).unwrap();

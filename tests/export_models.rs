@@ -1,7 +1,7 @@
 //! tools/export_models.py: what PyTorch makes of a text, a picture or regions, the exported model makes of them here.
 //!
-//! Every architecture, small and of random weights, saved as its library saves it and exported from there:
-//! tests/python/export_reference.py. No score is taken of them.
+//! Every architecture, small and of random weights, saved as its library saves it and exported from there, and
+//! tools/mpnet_to_onnx.py in the same way: tests/python/export_reference.py. No score is taken of them.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 mod common;
@@ -109,12 +109,12 @@ fn every_architecture_gives_pytorchs_features_at_every_layer() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let answers: Value = serde_json::from_slice(&std::fs::read(out.path().join("reference.json")).unwrap()).unwrap();
     let networks = answers["networks"].as_object().unwrap();
-    assert_eq!(networks.len(), 13);
+    assert_eq!(networks.len(), 14);
     let mut worst = 0.0f64;
-    for (arch, answer) in networks {
+    for (arch, cases) in networks {
         let folder = out.path().join(arch);
         let manifest = ModelFiles::read(&folder).unwrap().manifest;
-        let cases = answer["cases"].as_array().unwrap();
+        let cases = cases.as_array().unwrap();
         for case in cases {
             if case["ids"].is_array() {
                 tokens_agree(&runtime, &folder, case);
@@ -150,7 +150,7 @@ fn every_architecture_gives_pytorchs_features_at_every_layer() {
             }
         }
         assert_eq!(checked, 3 * (manifest.layers.len() + 1));
-        assert!(manifest.layers.len() >= 5, "{arch}");
+        assert!(manifest.layers.len() >= 4, "{arch}");
     }
     eprintln!("the largest difference from PyTorch: {worst:.1e}");
 }

@@ -75,7 +75,7 @@ class Encoder:
         self.epsilon = float(config["layer_norm_eps"])
         self.vocabulary = config["vocab_size"]
         self.positions = config["max_position_embeddings"]
-        self.segments = config["type_vocab_size"]
+        self.segments = config.get("type_vocab_size", 0)
 
     def weight(self, name, *shape):
         return self.graph.constant(name, FLOAT, shape, self.weights.read(name, *shape))
@@ -103,13 +103,13 @@ class Encoder:
         summed = node("Add", [node("Add", [words, where], "words+positions"), segment], "embedded")
         return self.norm(summed, f"{name}.LayerNorm", "hidden.0")
 
-    def masks(self):
+    def masks(self, scores="score_penalty"):
         """What the layers need of the attention mask: a penalty on the scores of padding, and weights for means."""
         node, graph = self.graph.node, self.graph
         kept = node("Cast", ["attention_mask"], "kept", to=FLOAT)
         padded = node("Sub", [graph.scalar("1", 1.0), kept], "padded")
         penalty = node("Mul", [padded, graph.scalar("-1e9", -1e9)], "penalty")
-        node("Unsqueeze", [penalty, graph.ints("axes.1,2", [1, 2])], "score_penalty")
+        node("Unsqueeze", [penalty, graph.ints("axes.1,2", [1, 2])], scores)
         node("Unsqueeze", [kept, graph.ints("axis.2", [2])], "token_weight")
         count = node("ReduceSum", ["token_weight", graph.ints("axis.1", [1])], "count", keepdims=0)
         node("Clip", [count, graph.scalar("1", 1.0)], "token_count")
@@ -128,7 +128,7 @@ class Encoder:
 
         def head(part, order):
             out = f"layer.{layer}.{part}"
-            flat = self.dense(x, f"encoder.layer.{layer}.attention.self.{part}", f"{out}.flat", self.hidden, self.hidden)
+            flat = self.dense(x, self.weights_of(layer, part), f"{out}.flat", self.hidden, self.hidden)
             return node("Transpose", [node("Reshape", [flat, split], f"{out}.split")], out, perm=order)
 
         out = f"layer.{layer}.attention"
@@ -138,7 +138,12 @@ class Encoder:
         context = node("MatMul", [share, head("value", [0, 2, 1, 3])], f"{out}.context")
         context = node("Transpose", [context], f"{out}.by_token", perm=[0, 2, 1, 3])
         merged = node("Reshape", [context, graph.ints("merge_heads", [0, 0, self.hidden])], f"{out}.merged")
-        return self.dense(merged, f"encoder.layer.{layer}.attention.output.dense", out, self.hidden, self.hidden)
+        return self.dense(merged, self.weights_of(layer, "merge"), out, self.hidden, self.hidden)
+
+    def weights_of(self, layer, part):
+        """What the file calls the weights of a part of the attention: query, key, value, merge, and the norm behind it."""
+        names = {"merge": "output.dense", "norm": "output.LayerNorm"}
+        return f"encoder.layer.{layer}.attention.{names.get(part, f'self.{part}')}"
 
     def gelu(self, x):
         """x/2 · (1 + erf(x/√2))."""
@@ -150,7 +155,7 @@ class Encoder:
     def layer(self, x, layer, out):
         node, name = self.graph.node, f"encoder.layer.{layer}"
         summed = node("Add", [self.attention(x, layer), x], f"layer.{layer}.attended")
-        x = self.norm(summed, f"{name}.attention.output.LayerNorm", f"layer.{layer}.middle")
+        x = self.norm(summed, self.weights_of(layer, "norm"), f"layer.{layer}.middle")
         wide = self.gelu(self.dense(x, f"{name}.intermediate.dense", f"layer.{layer}.wide", self.hidden, self.inner))
         narrow = self.dense(wide, f"{name}.output.dense", f"layer.{layer}.narrow", self.inner, self.hidden)
         return self.norm(node("Add", [narrow, x], f"layer.{layer}.summed"), f"{name}.output.LayerNorm", out)
@@ -195,6 +200,9 @@ tokenizer = "{tokenizer}"
 input_ids = "input_ids"
 attention_mask = "attention_mask"
 max_tokens = {max_tokens}
+
+[layers]
+{rows}
 """
 
 
@@ -205,16 +213,22 @@ def write(path, data):
     os.replace(f"{path}.part", path)
 
 
-def convert(model_dir, out_dir, name, licence, source):
+def rows(layers, dims):
+    """The hidden states as layers of a manifest."""
+    names = ["embeddings", *(f"layer{n}" for n in range(1, layers + 1))]
+    return "\n".join(f'{name} = {{ output = "layer_means", layer = {n}, dims = {dims} }}' for n, name in enumerate(names))
+
+
+def convert(model_dir, out_dir, name, licence, source, network=Encoder, kind="bert", unused_positions=0):
     """Converts one model folder into another."""
     with open(os.path.join(model_dir, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
-    if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
-        sys.exit(f"{model_dir}: a {config.get('model_type')} with {config.get('hidden_act')}; only BERT with gelu is known")
-    model = Encoder(Weights(os.path.join(model_dir, "model.safetensors")), config).build()
+    if config.get("model_type") != kind or config.get("hidden_act") != "gelu":
+        sys.exit(f"{model_dir}: a {config.get('model_type')} with {config.get('hidden_act')}; only {kind} with gelu is known")
+    model = network(Weights(os.path.join(model_dir, "model.safetensors")), config).build()
     with open(os.path.join(model_dir, "tokenizer.json"), "rb") as file:
         tokenizer = file.read()
-    limit = config["max_position_embeddings"]
+    limit = config["max_position_embeddings"] - unused_positions
     try:
         with open(os.path.join(model_dir, "sentence_bert_config.json"), encoding="utf-8") as file:
             limit = min(limit, json.load(file)["max_seq_length"])
@@ -227,6 +241,7 @@ def convert(model_dir, out_dir, name, licence, source):
         name=json.dumps(name), licence=json.dumps(licence), source=json.dumps(source),
         layers=config["num_hidden_layers"], dims=config["hidden_size"], max_tokens=limit,
         model=hashlib.sha256(model).hexdigest(), tokenizer=hashlib.sha256(tokenizer).hexdigest(),
+        rows=rows(config["num_hidden_layers"], config["hidden_size"]),
     )  # fmt: skip
     write(os.path.join(out_dir, "manifest.toml"), manifest.encode())
 

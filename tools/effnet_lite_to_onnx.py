@@ -1,23 +1,25 @@
 #!/usr/bin/env python3
-"""Turns the weights of EfficientNet-Lite0 (.pth) into the model folder that neurod reads: model.onnx and manifest.toml.
+"""Turns the weights of an EfficientNet-Lite (.pth) into the model folder that neurod reads: model.onnx and manifest.toml.
 Standard library only, so the same weights give the same bytes everywhere.
 
     python3 tools/effnet_lite_to_onnx.py WEIGHTS_DIR OUT_DIR --name NAME --licence LICENCE --source SOURCE
 
-WEIGHTS_DIR holds efficientnet-lite0.pth. The network (opset 17, float32):
+WEIGHTS_DIR holds efficientnet-lite0.pth, or that of Lite1 or Lite2. The network (opset 17, float32):
 
-    image      float [batch, 3, 224, 224]  red, green, blue, normalised as manifest.toml says
+    image      float [batch, 3, side, side]  red, green, blue, normalised as manifest.toml says
     features   float [batch, 1280]         the mean over places of the last layer, before the classifier
     logits     float [batch, 1000]         ImageNet classes
     stage1..7  float [batch, channels]     the mean over places after each stage: one feature space a layer
 
 Architecture: Tan and Le 2019 (arXiv:1905.11946), table 1, without squeeze-and-excitation and with ReLU6 for swish, as
-its authors define Lite0. Padding is TensorFlow's SAME: what is odd goes to the right and below.
+its authors define the Lite networks: wider and deeper by a factor, but for stem, head, and the depth of the first and last
+stage. Padding is TensorFlow's SAME: what is odd goes to the right and below.
 """
 
 import argparse
 import hashlib
 import json
+import math
 import os
 import sys
 
@@ -25,7 +27,9 @@ import onnx_write as onnx
 from onnx_write import FLOAT
 from torch_read import Weights
 
-SIDE, STEM, HEAD, CLASSES = 224, 32, 1280, 1000
+STEM, HEAD, CLASSES = 32, 1280, 1000
+SIZES = ((1.0, 1.0, 224), (1.0, 1.1, 240), (1.1, 1.2, 260))
+"""Width, depth and side of Lite0, Lite1 and Lite2."""
 STAGES = (
     # blocks, kernel, stride of the first block, expansion, channels
     (1, 3, 1, 1, 16),
@@ -40,11 +44,25 @@ EPSILON = 1e-3
 """What batch normalisation adds to a variance."""
 
 
+def stages(width, depth):
+    """The stages of a network so many times as wide and deep."""
+
+    def wider(channels):
+        rounded = max(8, int(channels * width + 4) // 8 * 8)
+        return rounded + 8 if rounded < 0.9 * channels * width else rounded
+
+    last = len(STAGES) - 1
+    for n, (blocks, *layout, channels) in enumerate(STAGES):
+        yield blocks if n in (0, last) else math.ceil(blocks * depth), *layout, wider(channels)
+
+
 class Network:
     """Writes the layers into a graph. A tensor is its name, channels and side."""
 
-    def __init__(self, weights):
-        self.weights, self.graph = weights, onnx.Graph("efficientnet_lite0")
+    def __init__(self, weights, lite):
+        self.weights, self.graph = weights, onnx.Graph(f"efficientnet_lite{lite}")
+        width, depth, self.side = SIZES[lite]
+        self.stages = list(stages(width, depth))
 
     def weight(self, name, *shape):
         return self.graph.constant(name, FLOAT, shape, self.weights.read(name, *shape))
@@ -85,11 +103,11 @@ class Network:
 
     def build(self):
         graph = self.graph
-        graph.inputs = [onnx.value_info("image", FLOAT, ["batch", 3, SIDE, SIDE])]
+        graph.inputs = [onnx.value_info("image", FLOAT, ["batch", 3, self.side, self.side])]
         outputs = {"features": HEAD, "logits": CLASSES}
-        x = self.convolution(("image", 3, SIDE), "_conv_stem", "_bn0", STEM, kernel=3, stride=2)
+        x = self.convolution(("image", 3, self.side), "_conv_stem", "_bn0", STEM, kernel=3, stride=2)
         number = 0
-        for stage, (blocks, kernel, stride, expansion, channels) in enumerate(STAGES, start=1):
+        for stage, (blocks, kernel, stride, expansion, channels) in enumerate(self.stages, start=1):
             for index in range(blocks):
                 x = self.block(x, f"_blocks.{number}", kernel, 1 if index else stride, expansion, channels)
                 number += 1
@@ -121,7 +139,7 @@ model = "{model}"
 input = "image"
 layout = "nchw"
 size = {side}
-# As the network was tested: the middle 224 of 256 pixels, and (value - 127) / 128.
+# As the network was tested: the middle {side} of {shorter} pixels, and (value - 127) / 128.
 resize = {{ shorter = {shorter} }}
 filter = "bicubic"
 scale = 1
@@ -142,13 +160,17 @@ def write(path, data):
 
 def convert(weights_dir, out_dir, name, licence, source):
     """Converts one folder into another."""
-    model = Network(Weights(os.path.join(weights_dir, "efficientnet-lite0.pth"))).build()
+    found = [n for n in range(len(SIZES)) if os.path.exists(os.path.join(weights_dir, f"efficientnet-lite{n}.pth"))]
+    if len(found) != 1:
+        sys.exit(f"{weights_dir}: expected one of efficientnet-lite0.pth, -lite1.pth and -lite2.pth, found {len(found)}")
+    network = Network(Weights(os.path.join(weights_dir, f"efficientnet-lite{found[0]}.pth")), found[0])
+    model = network.build()
     os.makedirs(out_dir, exist_ok=True)
     write(os.path.join(out_dir, "model.onnx"), model)
-    layers = [f'stage{n} = {{ output = "stage{n}", dims = {stage[-1]} }}' for n, stage in enumerate(STAGES, start=1)]
+    layers = [f'stage{n} = {{ output = "stage{n}", dims = {stage[-1]} }}' for n, stage in enumerate(network.stages, start=1)]
     manifest = MANIFEST.format(
-        name=json.dumps(name), licence=json.dumps(licence), source=json.dumps(source), dims=HEAD, side=SIDE,
-        shorter=SIDE + 32, layers="\n".join(layers), model=hashlib.sha256(model).hexdigest(),
+        name=json.dumps(name), licence=json.dumps(licence), source=json.dumps(source), dims=HEAD, side=network.side,
+        shorter=network.side + 32, layers="\n".join(layers), model=hashlib.sha256(model).hexdigest(),
     )  # fmt: skip
     write(os.path.join(out_dir, "manifest.toml"), manifest.encode())
 

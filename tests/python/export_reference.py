@@ -15,6 +15,7 @@ import sys
 import numpy as np
 import torch
 import torchvision
+import transformers
 from PIL import Image
 
 OUT, PICTURES = sys.argv[1:]
@@ -23,6 +24,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import export_architectures as known  # noqa: E402
 import export_models  # noqa: E402
+import export_random  # noqa: E402
+import mpnet_to_onnx  # noqa: E402
 
 TEXTS = ("A small cat on a mat", "Überraschung: 2 naïve dogs aren't in the Café!  ", "heat " * 300)
 FILES = ("photo.png", "wide.png", "tall.png")
@@ -179,6 +182,29 @@ def cases(arch, made):
     return found
 
 
+def mpnet():
+    """tools/mpnet_to_onnx.py, which the standard library is enough for, against the network of transformers."""
+    config = transformers.MPNetConfig(vocab_size=export_random.WORDS, max_position_embeddings=202, **export_random.TINY)
+    torch.manual_seed(SEED)
+    model = export_random.stirred(transformers.MPNetModel(config, add_pooling_layer=False)).eval()
+    published = os.path.join(OUT, "mpnet-published")
+    model.save_pretrained(published)
+    reader = export_random.roberta_reader().backend_tokenizer
+    reader.no_padding()
+    reader.save(os.path.join(published, "tokenizer.json"))
+    mpnet_to_onnx.convert(published, os.path.join(OUT, "mpnet"), "mpnet", "CC0-1.0", "random weights")
+    reader.enable_truncation(200)
+    found = []
+    for text in TEXTS:
+        ids = reader.encode(text).ids
+        with torch.no_grad():
+            hidden = model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
+        layers = token_layers(hidden)
+        last = layers[f"layer{len(hidden) - 1}"]
+        found.append({"text": text, "ids": ids, "features": {"": last / np.linalg.norm(last), **layers}})
+    return found
+
+
 def pictures():
     """Small ones, and one that has to shrink and is cut in the middle of a pixel."""
     for file in FILES[::2]:
@@ -201,10 +227,11 @@ def main():
         loaded = export_models.load(arch, published, tiny=True)
         export_models.export(loaded, os.path.join(OUT, arch), arch, "CC0-1.0", "random weights")
         with torch.no_grad():
-            found = cases(arch, made)
+            answers["networks"][arch] = cases(arch, made)
+    answers["networks"]["mpnet"] = mpnet()
+    for found in answers["networks"].values():
         for case in found:
             case["features"] = {layer: listed(feature) for layer, feature in case["features"].items()}
-        answers["networks"][arch] = {"layers": sorted(loaded.parts), "cases": found}
     with open(os.path.join(OUT, "reference.json"), "w", encoding="utf-8") as file:
         json.dump(answers, file)
 

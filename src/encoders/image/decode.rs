@@ -5,14 +5,14 @@
 //! is repeated, a palette is looked up, colour profiles and EXIF rotation play no part. Of 16 bits the higher 8 count;
 //! that is Pillow too, but for grey of 16 bits, which it would clip to white.
 //!
-//! PNG and BMP give Pillow's bytes. The standard leaves a JPEG decoder the rounding, and this one rounds otherwise than
-//! Pillow's libjpeg-turbo: after resizing, photographs differ by up to 3 of 255 levels where colour was subsampled.
+//! The bytes are Pillow's; a JPEG is decoded as its libjpeg-turbo does it ([`jpeg`]).
 
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use thiserror::Error;
 
+use super::jpeg;
 use super::resize::Picture;
 
 /// The most pixels to a side. The largest picture takes 200 MB as it is decoded.
@@ -70,7 +70,10 @@ pub enum ImageError {
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     let damaged = |error: image::ImageError| ImageError::Damaged { problem: error.to_string() };
     let format = image::guess_format(bytes).map_err(|_| ImageError::Unknown)?;
-    if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Bmp) {
+    if format == ImageFormat::Jpeg {
+        return jpeg::decode(bytes);
+    }
+    if !matches!(format, ImageFormat::Png | ImageFormat::Bmp) {
         return Err(ImageError::Unknown);
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -85,30 +88,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     if width.min(height) == 0 {
         return Err(ImageError::Damaged { problem: format!("{width} × {height} pixels") });
     }
-    if format == ImageFormat::Jpeg && !has_an_end(bytes) {
-        return Err(ImageError::Damaged { problem: "it is cut short".into() });
-    }
     let decoded = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok(Picture { width: width as usize, height: height as usize, data: rgb(decoded) })
-}
-
-/// Whether a JPEG comes to its end marker: its decoder takes what is missing for grey.
-fn has_an_end(bytes: &[u8]) -> bool {
-    const END: u8 = 0xD9;
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    loop {
-        // 0xFF is data before 0, fills before 0xFF, and stands alone before a restart.
-        let marks = |pair: &[u8]| matches!(pair, [0xFF, second] if !matches!(second, 0 | 0x01 | 0xD0..=0xD7 | 0xFF));
-        let Some(at) = rest.windows(2).position(marks) else { return false };
-        match rest.get(at + 1..) {
-            Some([END, ..]) => return true,
-            Some([_, high, low, ..]) => {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                rest = rest.get(at + 2 + length..).unwrap_or_default();
-            }
-            _ => return false,
-        }
-    }
 }
 
 /// The higher 8 bits of every colour, without alpha.

@@ -8,6 +8,7 @@
 //! owner's (data sets under git-annex are made of them). A broken picture is an error of its pass, never more.
 
 mod decode;
+mod jpeg;
 mod prepare;
 mod resize;
 

@@ -1,7 +1,7 @@
 //! How does a picture become a network's input? Resized, cropped and normalised as its manifest says.
 //!
 //! The steps are those of torchvision on Pillow images, `Resize`, `CenterCrop`, `ToTensor`, `Normalize`, with the same
-//! rounding; before normalisation every value is the same byte, as far as the decoders agree.
+//! rounding; before normalisation every value is the same byte.
 
 use serde::{Deserialize, Serialize};
 
