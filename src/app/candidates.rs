@@ -138,7 +138,7 @@ fn encode(
     let input = match kind {
         EncoderConfig::Text(_) => Input::Text(cell("text")?),
         EncoderConfig::Image(_) => Input::Image(Path::new(cell(STIM_FILE)?)),
-        _ => Input::Columns(&candidate.columns),
+        EncoderConfig::Columns(_) | EncoderConfig::Window(_) => Input::Columns(&candidate.columns),
     };
     let mut feature = Vec::new();
     encoder.encode(&input, &mut feature).map_err(|error| {

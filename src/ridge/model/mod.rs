@@ -2,7 +2,8 @@
 //!
 //! `docs/model.md` describes the file for other programs. The weights predict `y = b + Wᵀx` for a row x of features with
 //! their delays. A model that was fitted with centring carries the moments of the rows that taught it, so that a
-//! [`Learner`] goes on from it exactly: after more rows its weights are those of batch ridge on the old and the new.
+//! [`Learner`](super::Learner) goes on from it exactly: after more rows its weights are those of batch ridge on the old and
+//! the new.
 //!
 //! **Invariants.** Every number of a model that was read is finite, every array has the shape that the description says,
 //! and the bytes are those that were written.
