@@ -2,17 +2,14 @@
 
 use std::io::{self, Write};
 
-use ndarray::Array2;
 use ndarray_npy::{ReadableElement, WritableElement};
 
-use super::design::{Design, progress, scheme};
-use super::scores::{Certainty, Quality, Results};
+use super::design::{Design, scheme};
+use super::validate::{Validated, cross_validate};
 use super::write;
 use crate::cli::EvaluateArgs;
 use crate::commands::table;
 use crate::datasets::is_single;
-use crate::encoding::folds::Folds;
-use crate::encoding::solve::{choose, predict};
 use crate::linalg::Real;
 
 /// Evaluates.
@@ -29,33 +26,12 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
 fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) -> anyhow::Result<()> {
     let scheme = scheme(&args.folds)?;
     let design = Design::<T>::read(&args.model)?;
-    let (x, y, ridge) = (design.x.view(), design.y(), &design.ridge);
-    let Folds { folds, purged } = design.folds(scheme)?;
-    let bar = progress(folds.len() + 1, "fold");
-    let mut predicted = Array2::from_elem(y.raw_dim(), T::of(0.0));
-    for fold in &folds {
-        let lambdas = choose(x, y, &design.inner_folds(&fold.train, scheme)?, ridge)?;
-        let of_fold = predict(x, y, fold, &lambdas, ridge.centre)?;
-        for (row, values) in fold.test.iter().zip(of_fold.rows()) {
-            predicted.row_mut(*row).assign(&values);
-        }
-        bar.inc(1);
-    }
-    let everything: Vec<usize> = (0..y.nrows()).collect();
-    let lambdas = choose(x, y, &design.inner_folds(&everything, scheme)?, ridge)?;
-    let (data, quality) = (&design.data, &design.quality);
-    let certainty =
-        Certainty { runs: &data.runs, stimuli: &data.stimuli, permutations: args.permutations, seed: args.folds.seed };
-    let results = Results::new(y, predicted.view(), &folds, &data.voxels, quality, &lambdas, &certainty)?;
-    bar.finish_and_clear();
-    for (v, mut column) in predicted.columns_mut().into_iter().enumerate() {
-        if quality.get(v) == Some(&Quality::NotFinite) {
-            column.fill(T::of(f64::NAN));
-        }
-    }
-    let summary = write::summary(args, data, x.ncols(), folds.len(), purged, &results);
-    let report = write::report(args, data, x.ncols(), folds.len(), purged, &results);
-    write::all(&args.out, &predicted, &results, &data.voxels, &summary, &report)?;
+    let validated = cross_validate(&design, scheme, args.permutations, args.folds.seed)?;
+    let (data, columns) = (&design.data, design.x.ncols());
+    let Validated { predicted, results, folds, purged } = &validated;
+    let summary = write::summary(args, data, columns, *folds, *purged, results);
+    let report = write::report(args, data, columns, *folds, *purged, results);
+    write::all(&args.out, predicted, results, &data.voxels, &summary, &report)?;
     let mut out = io::stdout();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&summary)?)?;

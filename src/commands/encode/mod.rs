@@ -3,6 +3,7 @@
 mod design;
 mod evaluate;
 mod scores;
+mod validate;
 mod write;
 
 use crate::cli::EncodeCommand;
