@@ -2,8 +2,9 @@
 //!
 //! Features X (n samples × F) and responses Y (n × V voxels or regions) come as arrays; [`folds`] says which rows teach
 //! and which are predicted, [`solve`] fits and predicts, with one λ or one a voxel,
-//! [`metrics`] and [`two_v_two`] say how well, [`statistics`] how surely, [`ceiling`] how well it could be at best. Everything is deterministic: the
-//! same arrays, folds and λ give the same bits, however many cores there are.
+//! [`metrics`] and [`two_v_two`] say how well, [`statistics`] how surely, [`ceiling`] how well it could be at best, and
+//! [`partition`] what each feature space has that no other does. Everything is deterministic: the same arrays, folds and
+//! λ give the same bits, however many cores there are.
 
 pub mod ceiling;
 mod draws;
@@ -11,6 +12,7 @@ mod filters;
 pub mod folds;
 pub mod metrics;
 mod parallel;
+pub mod partition;
 pub mod report;
 pub mod solve;
 pub mod statistics;
