@@ -14,6 +14,7 @@ pub mod metrics;
 mod parallel;
 pub mod partition;
 pub mod report;
+pub mod scoring;
 pub mod solve;
 pub mod statistics;
 pub mod two_v_two;
