@@ -8,7 +8,9 @@ mod common;
 
 use std::process::Command;
 
-use neurod::encoding::report::{FeatureSpace, Histogram, Input, Provenance, RegionScores, Report, Score, Setting};
+use neurod::encoding::report::{
+    Brain, FeatureSpace, Histogram, Input, Level, Normalised, Provenance, RegionScores, Report, Score, Setting,
+};
 use neurod::encoding::statistics::Interval;
 
 const REGIONS: [&str; 12] = [
@@ -33,11 +35,13 @@ fn region(name: &str, k: usize) -> RegionScores {
         value,
         interval: Some(Interval { low: value - 0.02 - 0.01 * wave(3.0).abs(), high: value + 0.03 }),
         baseline: Some(baseline),
+        each: Vec::new(),
     };
     let r: Vec<f64> =
         (0..500).map(|i| 0.15 + 0.2 * (i as f64 * 0.37 + k as f64).sin() * (i as f64 * 0.11).cos()).collect();
     RegionScores {
         region: name.into(),
+        level: Level::Region,
         voxels: 100 + 17 * k,
         samples: 5254,
         undefined: k % 3,
@@ -46,6 +50,11 @@ fn region(name: &str, k: usize) -> RegionScores {
         pearson_per_sample: score(0.55 + 0.1 * wave(2.1), 0.5),
         mae: score(0.8 + 0.3 * wave(1.1), 0.95),
         r2_per_voxel: score(0.03 + 0.05 * wave(0.7), -0.001),
+        normalised: k.is_multiple_of(2).then(|| Normalised {
+            pearson_per_voxel: score(0.3 + 0.1 * wave(0.7), -0.04),
+            r2_per_voxel: score(0.1 + 0.05 * wave(0.7), -0.01),
+            left_out: k,
+        }),
         significant: (k != 4).then_some(k * 7),
         noise_ceiling: (k != 5).then_some(0.3),
         r_histogram: Histogram::of_correlations(&r),
@@ -53,7 +62,15 @@ fn region(name: &str, k: usize) -> RegionScores {
 }
 
 fn report(layers: usize) -> Report {
+    let voxels: Vec<([f64; 3], f64)> = (0..4000)
+        .map(|i| {
+            let at = [i % 20, i / 20 % 20, i / 400].map(|step| f64::from(step) * 4.0 - 40.0);
+            (at, (at[0] / 30.0).sin() * 0.3 + at[1] / 400.0)
+        })
+        .collect();
     let space = |layer: usize| FeatureSpace {
+        brain: Brain::of(&voxels),
+        layer: (layers > 1).then(|| ["VisualBERT".into(), (layer + 1).to_string()]),
         name: if layers == 1 { "CLIP <ViT-B/32>".into() } else { format!("VisualBERT layer {}", layer + 1) },
         features: 768,
         overall: region("all regions", 20 + layer),
@@ -71,6 +88,7 @@ fn report(layers: usize) -> Report {
         intervals: "95 % bootstrap over blocks of 10 samples, 1000 draws".into(),
         notes: vec!["338 samples repeat an image that may stand in another fold.".into()],
         spaces: (0..layers).map(space).collect(),
+        ..Report::default()
     }
 }
 
@@ -107,9 +125,13 @@ fn it_holds_everything_and_loads_and_runs_nothing() {
 fn nothing_and_values_that_are_not_finite_are_shown_as_such() {
     let mut report = report(2);
     report.spaces[0].regions.clear();
-    let empty = Score { value: f64::NAN, interval: None, baseline: None };
-    let wild =
-        Score { value: f64::INFINITY, interval: Some(Interval { low: f64::NAN, high: 1e300 }), baseline: Some(1e-9) };
+    let empty = Score { value: f64::NAN, interval: None, baseline: None, each: Vec::new() };
+    let wild = Score {
+        value: f64::INFINITY,
+        interval: Some(Interval { low: f64::NAN, high: 1e300 }),
+        baseline: Some(1e-9),
+        each: Vec::new(),
+    };
     report.spaces[1].regions.truncate(2);
     report.spaces[1].regions[0].two_v_two = empty;
     report.spaces[1].regions[1].mae = wild;

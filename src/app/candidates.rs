@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::AppError;
 use super::settings::Settings;
 use crate::acquisition::file::Tsv;
-use crate::encoders::{Encoder, EncoderConfig, Input, STIM_FILE};
+use crate::encoders::{Encoder, EncoderConfig, Input, STIM_FILE, Stimulus};
 use crate::runtime::{Candidates, Feed, Identifier, MOST_CANDIDATES, Plan};
 
 /// The features of every candidate, by identification and encoder.
@@ -138,6 +138,7 @@ fn encode(
     let input = match kind {
         EncoderConfig::Text(_) => Input::Text(cell("text")?),
         EncoderConfig::Image(_) => Input::Image(Path::new(cell(STIM_FILE)?)),
+        EncoderConfig::Multimodal(_) => Input::Multimodal(Stimulus::named(Some(cell("text")?), &candidate.columns)),
         EncoderConfig::Columns(_) | EncoderConfig::Window(_) => Input::Columns(&candidate.columns),
     };
     let mut feature = Vec::new();

@@ -7,6 +7,7 @@
 //! **Invariants.** A stimulus without all that the model takes is refused, by the name of what is missing: nothing is made
 //! up for it. A stimulus gives the same feature whether the cache had it or not.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use super::manifest::{Kind, ModelFiles};
 use super::onnx::{InputShape, Network, Runtime};
 use super::regions::{Regions, RegionsError, RegionsInput};
 use super::text::tokenizer;
-use super::{EncodeError, Encoder, EncoderError, EncoderSpec, Input, seconds};
+use super::{EncodeError, Encoder, EncoderError, EncoderSpec, Input, STIM_FILE, seconds};
 
 /// The column of events.tsv that names the file of a stimulus's regions: their features, or an archive of both.
 pub const REGIONS: &str = "regions";
@@ -86,6 +87,19 @@ pub struct Stimulus<'a> {
     pub picture: Option<PictureSource<'a>>,
     /// The regions of its picture.
     pub regions: Option<RegionsSource<'a>>,
+}
+
+impl<'a> Stimulus<'a> {
+    /// What columns of events.tsv say of one with these words.
+    pub fn named(text: Option<&'a str>, columns: &'a BTreeMap<String, String>) -> Self {
+        let file = |column| columns.get(column).map(Path::new);
+        let (features, boxes) = (file(REGIONS), file(BOXES));
+        Self {
+            text,
+            picture: file(STIM_FILE).map(PictureSource::File),
+            regions: features.map(|features| RegionsSource::Files { features, boxes }),
+        }
+    }
 }
 
 /// Where a picture is.

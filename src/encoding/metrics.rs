@@ -60,7 +60,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    fn new(values: impl Iterator<Item = Option<f64>>) -> Self {
+    pub(super) fn new(values: impl Iterator<Item = Option<f64>>) -> Self {
         let mut undefined = 0;
         let values = values.map(|value| {
             let finite = value.filter(|v| v.is_finite());
@@ -86,7 +86,7 @@ impl Scores {
 }
 
 /// Refuses arrays that do not belong together or hold nothing; gives samples and voxels.
-pub(super) fn check(y: &ArrayView2<'_, f32>, p: &ArrayView2<'_, f32>) -> Result<(usize, usize), MetricError> {
+pub(super) fn check<T>(y: &ArrayView2<'_, T>, p: &ArrayView2<'_, T>) -> Result<(usize, usize), MetricError> {
     let (samples, voxels) = y.dim();
     if y.dim() != p.dim() {
         return Err(MetricError::Shapes { measured: [samples, voxels], predicted: p.dim().into() });
@@ -140,7 +140,7 @@ impl Deviations {
 /// Whether a sum of squared deviations is more than what rounding leaves of a constant.
 ///
 /// Neighbours in f32 differ by 6e-8 of their size, f64 sums err by about 1e-16 of it; this lies between.
-fn varies(squares: f64, n: f64, mean: f64) -> bool {
+pub(super) fn varies(squares: f64, n: f64, mean: f64) -> bool {
     squares > 1e-24 * n * mean * mean && squares > 0.0
 }
 
@@ -236,8 +236,19 @@ fn mean_error<'a>(pairs: impl Iterator<Item = (&'a f32, &'a f32)>) -> Option<f64
     (n > 0.0).then(|| sum / n)
 }
 
-fn absolute(y: f32, p: f32) -> Option<f64> {
+pub(super) fn absolute(y: f32, p: f32) -> Option<f64> {
     (y.is_finite() && p.is_finite()).then(|| (f64::from(y) - f64::from(p)).abs())
+}
+
+/// The mean pattern of the rows that teach each fold (folds × V).
+pub fn fold_means(y: ArrayView2<'_, f32>, folds: &[Fold]) -> Array2<f32> {
+    let mut means = Array2::zeros((folds.len(), y.ncols()));
+    for (fold, mut mean) in folds.iter().zip(means.rows_mut()) {
+        let mut sum = Array1::<f64>::zeros(y.ncols());
+        fold.train.iter().for_each(|row| sum.zip_mut_with(&y.row(*row), |sum, y| *sum += f64::from(*y)));
+        mean.zip_mut_with(&sum, |mean, sum| *mean = (sum / fold.train.len().max(1) as f64) as f32);
+    }
+    means
 }
 
 /// The prediction that knows nothing: every row is the mean pattern of the rows that teach its fold (n×V). Rows that no
@@ -246,11 +257,8 @@ fn absolute(y: f32, p: f32) -> Option<f64> {
 /// With as many samples per fold, pearson_per_voxel of this is negative: a fold whose responses are high leaves a training
 /// mean that is low.
 pub fn mean_patterns(y: ArrayView2<'_, f32>, folds: &[Fold]) -> Array2<f32> {
-    let mut patterns = Array2::zeros(y.raw_dim());
-    for fold in folds {
-        let mut sum = Array1::<f64>::zeros(y.ncols());
-        fold.train.iter().for_each(|row| sum.zip_mut_with(&y.row(*row), |sum, y| *sum += f64::from(*y)));
-        let mean = sum.mapv(|sum| (sum / fold.train.len().max(1) as f64) as f32);
+    let (means, mut patterns) = (fold_means(y, folds), Array2::zeros(y.raw_dim()));
+    for (fold, mean) in folds.iter().zip(means.rows()) {
         fold.test.iter().for_each(|row| patterns.row_mut(*row).assign(&mean));
     }
     patterns

@@ -3,7 +3,8 @@
 //! Features X (n samples × F) and responses Y (n × V voxels or regions) come as arrays; [`folds`] says which rows teach
 //! and which are predicted, [`scale`] in what units features count, [`solve`] fits and predicts, with one λ or one a
 //! voxel, [`banded`] with one for every feature space, [`metrics`] and [`two_v_two`] say how well, [`statistics`] how
-//! surely, [`ceiling`] how well it could be at best, and [`partition`] what each feature space has that no other does.
+//! surely, [`ceiling`] how well it could be at best, [`scoring`] all of it for every set of voxels, and [`partition`] what
+//! each feature space has that no other does.
 //! Everything is deterministic: the same arrays, folds and λ give the same bits, however many cores there are.
 
 pub mod banded;
@@ -20,6 +21,7 @@ mod plan;
 mod products;
 pub mod report;
 pub mod scale;
+pub mod scoring;
 pub mod solve;
 pub mod statistics;
 pub mod two_v_two;

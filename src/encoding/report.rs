@@ -1,17 +1,19 @@
-//! What came out? One page that opens anywhere, and the same numbers as JSON.
+//! What came out? One page that opens anywhere, its figures as files, and the same numbers as JSON.
 //!
 //! [`Report::html`] is self-contained: style and figures are inside, nothing is loaded, nothing runs, and no date is in
 //! it, so the same results give the same bytes. Every score stands beside that of the mean-pattern baseline.
-//! Serialised, the same struct is `summary.json`.
+//! Serialised, the same struct is the `report` of `summary.json`, from which the page can be drawn again.
 
+mod brain;
 mod charts;
+mod page;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::statistics::Interval;
 
 /// Results of one encoding run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What was asked, in one line.
     pub title: String,
@@ -23,10 +25,45 @@ pub struct Report {
     pub notes: Vec<String>,
     /// The feature spaces, in their order: a network's layers.
     pub spaces: Vec<FeatureSpace>,
+    /// By how much the best space is better than each other one.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
+    /// What each space explains that no other does, where that was asked for.
+    #[serde(default)]
+    pub partition: Vec<Partitioned>,
+    /// Whose scores were averaged, where it is more than one subject.
+    #[serde(default)]
+    pub subjects: Vec<String>,
+}
+
+/// By how much one feature space is better than another, over the same draws.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The region, or `all`.
+    pub region: String,
+    /// The better one: the best of all voxels together.
+    pub space: String,
+    /// The other.
+    pub than: String,
+    /// Pearson per voxel of the one less that of the other.
+    pub pearson_per_voxel: Score,
+    /// 2V2 of the one less that of the other.
+    pub two_v_two: Score,
+}
+
+/// The variance of one region, divided between feature spaces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Partitioned {
+    /// The region, or `all`.
+    pub region: String,
+    /// Where it stands among the levels.
+    pub level: Level,
+    /// The name of each part and its mean R² over voxels, the total last.
+    pub parts: Vec<(String, f64)>,
 }
 
 /// All that is needed to make the same results again. No date, so that they are the same to the byte.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The command line.
     pub command: String,
@@ -41,7 +78,7 @@ pub struct Provenance {
 }
 
 /// A file that was read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// Its name.
     pub name: String,
@@ -50,7 +87,7 @@ pub struct Input {
 }
 
 /// A setting, such as folds or the λ grid.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
     /// Its name.
     pub name: String,
@@ -59,23 +96,62 @@ pub struct Setting {
 }
 
 /// What one set of features predicts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureSpace {
     /// Of the model or layer.
     pub name: String,
+    /// The model that it is a layer of, and which, where it is one of several.
+    #[serde(default)]
+    pub layer: Option<[String; 2]>,
     /// How many features.
     pub features: usize,
     /// All regions together.
     pub overall: RegionScores,
-    /// Every region.
+    /// Every region, hemisphere and network.
     pub regions: Vec<RegionScores>,
+    /// Where in the brain it predicts, where that is known.
+    #[serde(default)]
+    pub brain: Option<Brain>,
+}
+
+/// What voxels are scored together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// All of them.
+    All,
+    /// One region.
+    #[default]
+    Region,
+    /// One region in one hemisphere, of regions that lie in both.
+    RegionByHemisphere,
+    /// One hemisphere.
+    Hemisphere,
+    /// One network.
+    Network,
+}
+
+impl Level {
+    /// As scores.tsv has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::All => "all",
+            Level::Region => "region",
+            Level::RegionByHemisphere => "region_by_hemisphere",
+            Level::Hemisphere => "hemisphere",
+            Level::Network => "network",
+        }
+    }
 }
 
 /// The scores of one region.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionScores {
     /// Its name.
     pub region: String,
+    /// What kind of region.
+    #[serde(default)]
+    pub level: Level,
     /// Its voxels.
     pub voxels: usize,
     /// Samples scored.
@@ -92,6 +168,9 @@ pub struct RegionScores {
     pub mae: Score,
     /// Mean over voxels of R².
     pub r2_per_voxel: Score,
+    /// Beside what could be reached at best, where stimuli were repeated.
+    #[serde(default)]
+    pub normalised: Option<Normalised>,
     /// Voxels whose false discovery rate is below 0.05, where that was tested.
     pub significant: Option<usize>,
     /// Mean over voxels of the noise ceiling in R², where stimuli were repeated.
@@ -100,27 +179,76 @@ pub struct RegionScores {
     pub r_histogram: Histogram,
 }
 
-/// A score and what to hold it against.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Score {
-    /// The score.
-    pub value: f64,
-    /// Its bootstrap interval.
-    pub interval: Option<Interval>,
-    /// The same score of the training mean as a constant prediction.
-    pub baseline: Option<f64>,
+/// Scores over the noise ceiling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalised {
+    /// Mean over voxels of r / √ceiling.
+    pub pearson_per_voxel: Score,
+    /// Mean over voxels of R² / ceiling.
+    pub r2_per_voxel: Score,
+    /// Voxels whose ceiling is too small to divide by.
+    pub left_out: usize,
 }
 
-impl Score {
-    fn words(&self, name: &str) -> String {
-        let interval = self.interval.map(|i| format!(" [{}, {}]", number(i.low), number(i.high)));
-        let baseline = self.baseline.map(|b| format!("; mean pattern {}", number(b)));
-        format!("{name} {}{}{}", number(self.value), interval.unwrap_or_default(), baseline.unwrap_or_default())
+impl RegionScores {
+    /// Every score by its name in scores.tsv.
+    pub fn scores(&self) -> impl Iterator<Item = (&'static str, &Score)> {
+        let beside = self.normalised.iter().flat_map(|of| {
+            [("pearson_per_voxel_normalised", &of.pearson_per_voxel), ("r2_per_voxel_normalised", &of.r2_per_voxel)]
+        });
+        let all = [
+            ("pearson_per_voxel", &self.pearson_per_voxel),
+            ("pearson_per_sample", &self.pearson_per_sample),
+            ("r2_per_voxel", &self.r2_per_voxel),
+            ("mae", &self.mae),
+            ("2v2", &self.two_v_two),
+        ];
+        all.into_iter().chain(beside)
     }
 }
 
+/// Where in the brain, seen along each axis: of the voxels behind each other the largest r.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Brain {
+    /// From the right (y to the right, z up), the front (x, z) and the top (x, y).
+    pub views: Vec<View>,
+    /// The edge of a square in mm.
+    pub square: f64,
+}
+
+/// The brain along one axis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// The lower left corner in mm.
+    pub from: [f64; 2],
+    /// Columns and rows of squares.
+    pub size: [usize; 2],
+    /// Column, row, and r of every square that holds a voxel.
+    pub squares: Vec<(u16, u16, f32)>,
+}
+
+/// A score and what to hold it against.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The score.
+    #[serde(deserialize_with = "known")]
+    pub value: f64,
+    /// Its bootstrap interval; over subjects, one standard deviation to either side.
+    pub interval: Option<Interval>,
+    /// The same score of the training mean as a constant prediction.
+    pub baseline: Option<f64>,
+    /// Of each subject, where several were averaged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<f64>,
+}
+
+/// JSON has no word for what is not finite.
+fn known<'a, D: Deserializer<'a>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
 /// Counts in bins of equal width, the last one closed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
     /// The lower end of the first bin.
     pub low: f64,
@@ -144,219 +272,9 @@ impl Histogram {
     }
 }
 
-/// A score that every region has.
-struct Metric {
-    name: &'static str,
-    class: &'static str,
-    of: fn(&RegionScores) -> &Score,
-}
-
-/// Those that share an axis first.
-const METRICS: &[Metric] = &[
-    Metric { name: "2V2", class: "two-v-two", of: |r| &r.two_v_two },
-    Metric { name: "Pearson per voxel", class: "voxel", of: |r| &r.pearson_per_voxel },
-    Metric { name: "Pearson per sample", class: "sample", of: |r| &r.pearson_per_sample },
-    Metric { name: "MAE", class: "error", of: |r| &r.mae },
-    Metric { name: "R² per voxel", class: "voxel", of: |r| &r.r2_per_voxel },
-];
-
-/// What every report says about its scores.
-const DEFINITIONS: &[(&str, &str)] = &[
-    (
-        "2V2",
-        "of all pairs of samples, how many have predictions that lie closer (cosine distance) to their own than to \
-         each other's response. Chance is 0.5; ties lose, so a prediction that never changes has 0.",
-    ),
-    ("Pearson per voxel", "correlation over samples, mean over voxels. Blind to each voxel's mean."),
-    (
-        "Pearson per sample",
-        "correlation over voxels, mean over samples. The mean pattern alone can make it high: read it beside the tick.",
-    ),
-    ("MAE", "mean absolute error over samples and voxels, in the unit of the responses. Lower is better."),
-    ("R² per voxel", "1 − SSE/SST about the voxel's own mean, mean over voxels. Below 0: worse than that mean."),
-    ("mean pattern", "the same score of a prediction that is each fold's training mean, whatever was shown."),
-];
-
 impl Report {
     /// The page. Values that are not finite are shown as a dash.
     pub fn html(&self) -> String {
-        let title = escape(&self.title);
-        let style = include_str!("report/style.css");
-        let spaces: String = self.spaces.iter().enumerate().map(|(i, space)| self.space(i, space)).collect();
-        format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
-             <style>\n{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{}{}{spaces}{}{}{}</body>\n</html>\n",
-            self.warnings(),
-            self.layers(),
-            self.table(),
-            self.definitions(),
-            self.provenance(),
-        )
+        self.page()
     }
-
-    fn warnings(&self) -> String {
-        if self.notes.is_empty() {
-            return String::new();
-        }
-        let notes: String = self.notes.iter().map(|note| format!("<p>{}</p>", escape(note))).collect();
-        format!("<section><h2>Before you read on</h2>{notes}</section>\n")
-    }
-
-    fn layers(&self) -> String {
-        if self.spaces.len() < 2 {
-            return String::new();
-        }
-        let rows: String = self
-            .spaces
-            .iter()
-            .enumerate()
-            .map(|(i, s)| {
-                let scores: String = METRICS.iter().map(|m| cells(&(m.of)(&s.overall).value)).collect();
-                format!("<tr><td>{}</td><td class=\"name\">{}</td>{scores}</tr>", i + 1, escape(&s.name))
-            })
-            .collect();
-        let heads: String = METRICS.iter().map(|m| format!("<th>{}</th>", m.name)).collect();
-        format!(
-            "<section><h2>Feature spaces</h2>{}{}<div class=\"scroll\"><table><thead><tr><th>#</th>\
-             <th class=\"name\">features</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>\n",
-            key(METRICS.get(..3).unwrap_or_default(), false),
-            charts::curve(&self.spaces, "Scores of every feature space, all regions together"),
-        )
-    }
-
-    fn space(&self, index: usize, space: &FeatureSpace) -> String {
-        let cards: String = METRICS
-            .iter()
-            .take(4)
-            .map(|m| {
-                let score = (m.of)(&space.overall);
-                let interval = score.interval.map(|i| format!("{} to {}", number(i.low), number(i.high)));
-                let baseline = score.baseline.map(|b| format!("mean pattern {}", number(b)));
-                let lines: Vec<String> = [interval, baseline].into_iter().flatten().collect();
-                format!(
-                    "<div class=\"card {}\">{}<b>{}</b><span class=\"soft\">{}</span></div>",
-                    m.class,
-                    m.name,
-                    number(score.value),
-                    lines.join("<br>")
-                )
-            })
-            .collect();
-        let (shared, error) = (METRICS.get(..3).unwrap_or_default(), METRICS.get(3..4).unwrap_or_default());
-        let features = if space.features == 1 { "1 feature".into() } else { format!("{} features", space.features) };
-        let inside = format!(
-            "<p class=\"soft\">{features}; all regions together, {} voxels, {} samples. Intervals: {}.</p>\
-             <div class=\"cards\">{cards}</div><div class=\"charts\"><div><h3>Every region</h3>{}{}</div>\
-             <div><h3>Mean absolute error</h3>{}{}<h3>Pearson per voxel: how many voxels</h3>{}</div></div>",
-            space.overall.voxels,
-            space.overall.samples,
-            escape(&self.intervals),
-            key(shared, true),
-            charts::bars(&space.regions, shared, "2V2 and Pearson's r of every region"),
-            key(error, true),
-            charts::bars(&space.regions, error, "Mean absolute error of every region"),
-            charts::histogram(&space.overall.r_histogram, "voxel", "Histogram of Pearson's r per voxel"),
-        );
-        let name = escape(&space.name);
-        match (self.spaces.len(), index) {
-            (1, _) => format!("<section><h2>{name}</h2>{inside}</section>\n"),
-            (_, 0) => format!("<details open><summary>{name}</summary>{inside}</details>\n"),
-            _ => format!("<details><summary>{name}</summary>{inside}</details>\n"),
-        }
-    }
-
-    fn table(&self) -> String {
-        let heads: String = METRICS
-            .iter()
-            .map(|m| format!("<th>{}</th><th>low</th><th>high</th><th>mean pattern</th>", m.name))
-            .collect();
-        let row = |space: &FeatureSpace, region: &RegionScores| {
-            let scores: String = METRICS
-                .iter()
-                .map(|m| (m.of)(region))
-                .map(|s| {
-                    let (low, high) = s.interval.map_or((f64::NAN, f64::NAN), |i| (i.low, i.high));
-                    [s.value, low, high, s.baseline.unwrap_or(f64::NAN)].iter().map(cells).collect::<String>()
-                })
-                .collect();
-            format!(
-                "<tr><td class=\"name\">{}</td><td class=\"name\">{}</td><td>{}</td><td>{}</td><td>{}</td>{scores}\
-                 <td>{}</td>{}</tr>",
-                escape(&space.name),
-                escape(&region.region),
-                region.voxels,
-                region.samples,
-                region.undefined,
-                region.significant.map_or("–".into(), |n| n.to_string()),
-                cells(&region.noise_ceiling.unwrap_or(f64::NAN)),
-            )
-        };
-        let rows: String = self
-            .spaces
-            .iter()
-            .flat_map(|s| [&s.overall].into_iter().chain(&s.regions).map(move |r| row(s, r)))
-            .collect();
-        format!(
-            "<section><h2>All numbers</h2><div class=\"scroll\"><table><thead><tr><th class=\"name\">features</th>\
-             <th class=\"name\">region</th><th>voxels</th><th>samples</th><th>undefined</th>{heads}<th>q &lt; 0.05</th>\
-             <th>noise ceiling R²</th></tr></thead><tbody>{rows}</tbody></table></div></section>\n"
-        )
-    }
-
-    fn definitions(&self) -> String {
-        let all: String = DEFINITIONS.iter().map(|(name, what)| format!("<dt>{name}</dt><dd>{what}</dd>")).collect();
-        format!("<section><h2>What the scores are</h2><dl>{all}</dl></section>\n")
-    }
-
-    fn provenance(&self) -> String {
-        let p = &self.provenance;
-        let fact = |name: &str, value: &str| format!("<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
-        let settings: String = p.settings.iter().map(|s| fact(&s.name, &s.value)).collect();
-        let inputs: String = p.inputs.iter().map(|i| fact(&i.name, &format!("sha256 {}", i.sha256))).collect();
-        format!(
-            "<section><h2>How this was made</h2><dl>{}{}{}{settings}{inputs}</dl></section>\n",
-            fact("command", &p.command),
-            fact("neurod", &p.version),
-            fact("seed", &p.seed.to_string()),
-        )
-    }
-}
-
-fn cells(value: &f64) -> String {
-    format!("<td>{}</td>", number(*value))
-}
-
-fn key(metrics: &[Metric], baseline: bool) -> String {
-    let all: String = metrics.iter().map(|m| format!("<span><i class=\"{}\"></i>{}</span>", m.class, m.name)).collect();
-    let tick = if baseline { "<span><i class=\"tick\"></i>mean pattern</span>" } else { "" };
-    format!("<div class=\"key\">{all}{tick}</div>")
-}
-
-/// To three decimals, or fewer for large numbers, or three digits for tiny ones; a dash for what is not finite.
-fn number(value: f64) -> String {
-    match value.abs() {
-        size if !size.is_finite() => "–".into(),
-        0.0 => "0.000".into(),
-        5e-4..10.0 => format!("{value:.3}"),
-        10.0..1000.0 => format!("{value:.1}"),
-        1000.0..1e6 => format!("{value:.0}"),
-        _ => format!("{value:.1e}"),
-    }
-}
-
-/// For text and attributes.
-fn escape(words: &str) -> String {
-    let mut out = String::with_capacity(words.len());
-    for letter in words.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(letter),
-        }
-    }
-    out
 }

@@ -14,6 +14,8 @@
 //! # Ok::<(), neurod::encoding::statistics::StatisticsError>(())
 //! ```
 
+mod voxels;
+
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
@@ -23,6 +25,7 @@ use thiserror::Error;
 use super::draws::Draws;
 use super::metrics::MetricError;
 use super::parallel;
+pub use voxels::{Redrawn, VoxelSums};
 
 /// Why there is no statistic.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -138,35 +141,44 @@ impl Default for Bootstrap {
 }
 
 impl Bootstrap {
-    /// The percentile interval of `statistic` (Efron 1979), which is told how often each block was drawn.
-    ///
-    /// As many blocks are drawn, with replacement, as there are. With one block the interval is a point: it says nothing.
+    /// How often each block is drawn, one line a draw: as many blocks as there are, with replacement.
     ///
     /// # Errors
     /// When nothing would be drawn, or the confidence is none.
-    pub fn interval(
-        &self,
-        blocks: &Blocks,
-        statistic: impl Fn(&[u32]) -> f64 + Sync,
-    ) -> Result<Interval, StatisticsError> {
+    pub fn counts(&self, blocks: &Blocks) -> Result<Vec<Vec<u32>>, StatisticsError> {
         if self.draws == 0 {
             return Err(StatisticsError::Draws(0));
         }
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(StatisticsError::Confidence(self.confidence));
         }
-        let mut drawn = parallel::map(self.draws, |draw| {
+        let drawn = |draw| {
             let (mut draws, mut counts) = (Draws::new(self.seed, draw), vec![0; blocks.count()]);
             for _ in 0..blocks.count() {
                 if let Some(count) = counts.get_mut(draws.below(blocks.count())) {
                     *count += 1;
                 }
             }
-            statistic(&counts)
-        });
+            counts
+        };
+        Ok((0..self.draws).map(drawn).collect())
+    }
+
+    /// The percentile interval of a statistic's value at every draw (Efron 1979), in whatever order.
+    pub fn percentiles(&self, mut drawn: Vec<f64>) -> Interval {
         drawn.sort_unstable_by(f64::total_cmp);
         let tail = (1.0 - self.confidence) / 2.0;
-        Ok(Interval { low: quantile(&drawn, tail), high: quantile(&drawn, 1.0 - tail) })
+        Interval { low: quantile(&drawn, tail), high: quantile(&drawn, 1.0 - tail) }
+    }
+
+    /// The percentile interval of `statistic`, which is told how often each block was drawn.
+    ///
+    /// With one block the interval is a point: it says nothing.
+    ///
+    /// # Errors
+    /// When nothing would be drawn, or the confidence is none.
+    pub fn interval(&self, blocks: &Blocks, statistic: impl Fn(&[u32]) -> f64) -> Result<Interval, StatisticsError> {
+        Ok(self.percentiles(self.counts(blocks)?.iter().map(|counts| statistic(counts)).collect()))
     }
 }
 
@@ -209,53 +221,6 @@ pub fn two_v_two_of(
     let mean = mean_of(per_sample, blocks)?;
     let score = per_sample.iter().sum::<f64>() / per_sample.len().max(1) as f64;
     Ok(move |counts: &[u32]| (2.0 * mean(counts) - score).clamp(0.0, 1.0))
-}
-
-/// The statistic "mean over voxels of Pearson's r over samples", for [`Bootstrap::interval`].
-///
-/// Holds five sums per block and voxel, 40 bytes each pair; a draw reads them all, so blocks of many samples are fast.
-///
-/// # Errors
-/// When the shapes differ, there is nothing, or the blocks are not those of the samples.
-pub fn pearson_per_voxel_of(
-    y: ArrayView2<'_, f32>,
-    p: ArrayView2<'_, f32>,
-    blocks: &Blocks,
-) -> Result<impl Fn(&[u32]) -> f64 + Sync + use<>, StatisticsError> {
-    let (samples, voxels) = super::metrics::check(&y, &p)?;
-    blocks.check(samples)?;
-    // About the means of all samples, so that no digits are lost to an offset.
-    let mean = |of: &ArrayView2<'_, f32>| of.mapv(f64::from).mean_axis(ndarray::Axis(0)).unwrap_or_default();
-    let (mean_y, mean_p) = (mean(&y), mean(&p));
-    let mut sums = Array2::<[f64; 5]>::from_elem((blocks.count(), voxels), [0.0; 5]);
-    for (block, mut sums) in blocks.0.iter().zip(sums.rows_mut()) {
-        for (y, p) in y.rows().into_iter().zip(p.rows()).skip(block.start).take(block.len()) {
-            let values = y.iter().zip(p).zip(mean_y.iter().zip(&mean_p));
-            for (sums, ((y, p), (mean_y, mean_p))) in sums.iter_mut().zip(values) {
-                let (y, p) = (f64::from(*y) - mean_y, f64::from(*p) - mean_p);
-                *sums = [sums[0] + y, sums[1] + p, sums[2] + y * y, sums[3] + p * p, sums[4] + y * p];
-            }
-        }
-    }
-    let size: Vec<f64> = blocks.0.iter().map(|block| block.len() as f64).collect();
-    let least: Vec<[f64; 2]> = mean_y.iter().zip(&mean_p).map(|(y, p)| [1e-24 * y * y, 1e-24 * p * p]).collect();
-    Ok(move |counts: &[u32]| {
-        let (mut n, mut totals) = (0.0, vec![[0.0; 5]; voxels]);
-        for ((count, size), sums) in counts.iter().zip(&size).zip(sums.rows()).filter(|((count, _), _)| **count > 0) {
-            let count = f64::from(*count);
-            n += count * size;
-            for (total, sums) in totals.iter_mut().zip(sums) {
-                total.iter_mut().zip(sums).for_each(|(total, sum)| *total += count * sum);
-            }
-        }
-        let r = totals.iter().zip(&least).map(|([y, p, yy, pp, yp], least)| {
-            // Where the drawn blocks do not vary, as where a value is not finite, there is no correlation.
-            let (vy, vp) = (yy - y * y / n, pp - p * p / n);
-            let varies = vy > 1e-12 * yy && vp > 1e-12 * pp && vy > n * least[0] && vp > n * least[1];
-            if varies { ((yp - y * p / n) / (vy.sqrt() * vp.sqrt())).clamp(-1.0, 1.0) } else { 0.0 }
-        });
-        r.sum::<f64>() / voxels as f64
-    })
 }
 
 /// How likely is a Pearson's r per voxel as high as this or higher, if prediction and measurement had nothing to do with
@@ -339,7 +304,7 @@ pub fn false_discovery(p_values: &[f64]) -> Result<Vec<f64>, StatisticsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::metrics::pearson_per_voxel;
+    use crate::encoding::metrics::pearson_per_sample;
     use crate::encoding::two_v_two::two_v_two;
 
     fn data(n: usize, v: usize, signal: f32) -> (Array2<f32>, Array2<f32>) {
@@ -356,18 +321,11 @@ mod tests {
         for blocks in [Blocks::of_length(40, 1), Blocks::of_length(40, 7), Blocks::of_labels(&[0; 40])] {
             let blocks = blocks.unwrap();
             let once = vec![1; blocks.count()];
-            let r = pearson_per_voxel(y.view(), p.view()).unwrap().mean();
+            let r = pearson_per_sample(y.view(), p.view()).unwrap();
             let pairs = two_v_two(y.view(), p.view()).unwrap();
-            assert!((pearson_per_voxel_of(y.view(), p.view(), &blocks).unwrap()(&once) - r).abs() < 1e-12);
+            assert!((mean_of(&r.values, &blocks).unwrap()(&once) - r.mean()).abs() < 1e-12);
             assert!((two_v_two_of(&pairs.per_sample, &blocks).unwrap()(&once) - pairs.score).abs() < 1e-12);
         }
-        // Drawn twice and not at all: as the array with those rows.
-        let blocks = Blocks::of_labels(&[[0; 10], [1; 10], [2; 10], [3; 10]].concat()).unwrap();
-        let rows: Vec<usize> = (0..10).chain(0..10).chain(20..40).collect();
-        let (y2, p2) = (y.select(ndarray::Axis(0), &rows), p.select(ndarray::Axis(0), &rows));
-        let r = pearson_per_voxel(y2.view(), p2.view()).unwrap().mean();
-        let ours = pearson_per_voxel_of(y.view(), p.view(), &blocks).unwrap()(&[2, 0, 1, 1]);
-        assert!((ours - r).abs() < 1e-12, "{ours} {r}");
     }
 
     #[test]

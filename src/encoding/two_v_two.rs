@@ -12,11 +12,12 @@
 //! few megabytes per thread however many samples there are. Wins are counted in integers: the number of threads changes
 //! nothing.
 
-use ndarray::{ArrayView1, ArrayView2, s};
+use ndarray::{ArrayView1, ArrayView2};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::metrics::{MetricError, check};
 use super::parallel;
+use crate::linalg::Real;
 
 /// Sums of two cosines that differ by no more are equal: the rest is rounding, which would make chance out of ties.
 const TIE: f64 = 1e-12;
@@ -59,10 +60,26 @@ struct Row {
 ///
 /// # Errors
 /// When the shapes differ or there is nothing.
-pub fn two_v_two(y: ArrayView2<'_, f32>, p: ArrayView2<'_, f32>) -> Result<TwoVTwo, MetricError> {
+pub fn two_v_two<T: Real>(y: ArrayView2<'_, T>, p: ArrayView2<'_, T>) -> Result<TwoVTwo, MetricError> {
+    let all: Vec<usize> = (0..y.ncols()).collect();
+    two_v_two_among(y, p, &all)
+}
+
+/// The same of some columns of both arrays, without a copy of them.
+///
+/// # Errors
+/// When the shapes differ or there is nothing.
+pub fn two_v_two_among<T: Real>(
+    y: ArrayView2<'_, T>,
+    p: ArrayView2<'_, T>,
+    columns: &[usize],
+) -> Result<TwoVTwo, MetricError> {
     let (n, _) = check(&y, &p)?;
-    let rows: Vec<Option<Row>> = y.rows().into_iter().zip(p.rows()).map(|(y, p)| Row::new(y, p)).collect();
-    let contest = Contest { y, p, rows: &rows, arch: Arch::new() };
+    if columns.is_empty() {
+        return Err(MetricError::Empty { samples: n, voxels: 0 });
+    }
+    let rows: Vec<Option<Row>> = parallel::map(n, |i| Row::new(y.row(i), p.row(i), columns));
+    let contest = Contest { y, p, columns, rows: &rows, arch: Arch::new() };
     let blocks = n.div_ceil(TILE);
     let counts = parallel::fold(
         blocks,
@@ -83,11 +100,57 @@ pub fn two_v_two(y: ArrayView2<'_, f32>, p: ArrayView2<'_, f32>) -> Result<TwoVT
     })
 }
 
+/// 2V2 of predictions that are one of a few patterns (K × V), of some columns of `y`: sample i is predicted to be pattern
+/// `of[i]`, or nothing. nKV multiplications instead of 2n²V, because `S` has but K different columns.
+pub fn two_v_two_of_patterns<T: Real>(
+    y: ArrayView2<'_, T>,
+    patterns: ArrayView2<'_, f32>,
+    of: &[Option<usize>],
+    columns: &[usize],
+) -> f64 {
+    let n = y.nrows();
+    let scale = |squares: f64| Some(1.0 / squares.sqrt()).filter(|scale| scale.is_finite() && *scale > 0.0);
+    let picked: Vec<(Option<f64>, Vec<f64>)> = patterns
+        .rows()
+        .into_iter()
+        .map(|row| {
+            let values: Vec<f64> = columns.iter().map(|v| f64::from(row[*v])).collect();
+            (scale(values.iter().map(|v| v * v).sum()), values)
+        })
+        .collect();
+    // The cosine of each sample with each pattern, where both have a direction.
+    let cosines: Vec<Option<Vec<f64>>> = parallel::map(n, |i| {
+        let row: Vec<f64> = columns.iter().map(|v| y[(i, *v)].wide()).collect();
+        let length = scale(row.iter().map(|v| v * v).sum())?;
+        let cosine = |(of_pattern, values): &(Option<f64>, Vec<f64>)| {
+            let product: f64 = row.iter().zip(values).map(|(y, p)| y * p).sum();
+            product * length * of_pattern.unwrap_or(0.0)
+        };
+        Some(picked.iter().map(cosine).collect())
+    });
+    // By how much a sample of pattern `own` is nearer to it than to pattern `other`, ascending.
+    let nearer = |own: usize, other: usize| -> Vec<f64> {
+        let among = cosines.iter().zip(of).filter(|(_, of)| **of == Some(own)).filter_map(|(row, _)| row.as_ref());
+        let mut by: Vec<f64> = among.filter_map(|row| Some(row.get(own)? - row.get(other)?)).collect();
+        by.sort_unstable_by(f64::total_cmp);
+        by
+    };
+    let usable: Vec<usize> = (0..picked.len()).filter(|k| picked.get(*k).is_some_and(|(s, _)| s.is_some())).collect();
+    let mut wins = 0;
+    for (place, a) in usable.iter().enumerate() {
+        for b in usable.iter().skip(place + 1) {
+            let (left, right) = (nearer(*a, *b), nearer(*b, *a));
+            wins += left.iter().map(|l| right.len() - right.partition_point(|r| l + r <= TIE)).sum::<usize>();
+        }
+    }
+    wins as f64 / (n as f64 * n.saturating_sub(1).max(1) as f64 / 2.0)
+}
+
 impl Row {
-    fn new(y: ArrayView1<'_, f32>, p: ArrayView1<'_, f32>) -> Option<Self> {
+    fn new<T: Real>(y: ArrayView1<'_, T>, p: ArrayView1<'_, T>, columns: &[usize]) -> Option<Self> {
         let (mut yy, mut pp, mut yp) = (0.0, 0.0, 0.0);
-        for (y, p) in y.iter().zip(p) {
-            let (y, p) = (f64::from(*y), f64::from(*p));
+        for v in columns {
+            let (y, p) = (y[*v].wide(), p[*v].wide());
             yy += y * y;
             pp += p * p;
             yp += y * p;
@@ -107,14 +170,16 @@ struct Scratch {
     tile: Vec<f64>,
 }
 
-struct Contest<'a> {
-    y: ArrayView2<'a, f32>,
-    p: ArrayView2<'a, f32>,
+struct Contest<'a, T> {
+    y: ArrayView2<'a, T>,
+    p: ArrayView2<'a, T>,
+    /// Those that count.
+    columns: &'a [usize],
     rows: &'a [Option<Row>],
     arch: Arch,
 }
 
-impl Contest<'_> {
+impl<T: Real> Contest<'_, T> {
     /// Adds the wins of pairs i < j with i in one block of samples and j in another, or the same.
     fn count(&self, block: usize, other: usize, wins: &mut [u32], scratch: &mut Scratch) {
         self.arch.dispatch(Tile { contest: self, block, other, scratch: &mut *scratch });
@@ -143,23 +208,23 @@ impl Contest<'_> {
                 let i = block * TILE + panel * width + lane;
                 let Some(Some(row)) = self.rows.get(i) else { continue };
                 let scale = if measured { row.measured } else { row.predicted };
-                let values = array.slice(s![i, from..from + depth]);
-                for (into, value) in into.iter_mut().skip(lane).step_by(width).zip(values) {
-                    *into = f64::from(*value) * scale;
+                let (row, columns) = (array.row(i), self.columns.iter().skip(from).take(depth));
+                for (into, column) in into.iter_mut().skip(lane).step_by(width).zip(columns) {
+                    *into = row[*column].wide() * scale;
                 }
             }
         }
     }
 }
 
-struct Tile<'a, 'b> {
-    contest: &'a Contest<'b>,
+struct Tile<'a, 'b, T> {
+    contest: &'a Contest<'b, T>,
     block: usize,
     other: usize,
     scratch: &'a mut Scratch,
 }
 
-impl WithSimd for Tile<'_, '_> {
+impl<T: Real> WithSimd for Tile<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -168,7 +233,7 @@ impl WithSimd for Tile<'_, '_> {
         let width = VECTORS * S::F64_LANES;
         tile.clear();
         tile.resize(TILE * TILE, 0.0);
-        let voxels = contest.y.ncols();
+        let voxels = contest.columns.len();
         for from in (0..voxels).step_by(DEPTH) {
             let depth = DEPTH.min(voxels - from);
             for measured in [true, false] {
@@ -209,7 +274,9 @@ fn multiply<S: Simd>(simd: S, left: &[f64], right: &[f64], tile: &mut [f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
+    use crate::encoding::folds::Fold;
+    use crate::encoding::metrics::{fold_means, mean_patterns};
+    use ndarray::{Array2, Axis, s};
     use proptest::prelude::*;
 
     /// n×V values, uniform on [−1, 1).
@@ -261,6 +328,30 @@ mod tests {
         let one = two_v_two(y.slice(s![..1, ..]), p.slice(s![..1, ..])).unwrap();
         assert_eq!((one.score, one.undefined), (0.0, 0));
         assert!(matches!(two_v_two(y.view(), p.t()), Err(MetricError::Shapes { .. })));
+    }
+
+    #[test]
+    fn some_columns_are_the_array_of_those_columns_and_patterns_the_array_of_them() {
+        let y = draws(3, 61, 300);
+        let p = &y * 0.05 + &draws(4, 61, 300);
+        let columns: Vec<usize> = (0..300).filter(|v| v % 7 != 2).rev().collect();
+        let [few_y, few_p] = [&y, &p].map(|a| a.select(Axis(1), &columns));
+        let ours = two_v_two_among(y.view(), p.view(), &columns).unwrap();
+        assert_eq!(ours, two_v_two(few_y.view(), few_p.view()).unwrap());
+        assert!(two_v_two_among(y.view(), p.view(), &[]).is_err());
+
+        // Five folds and a sample that none predicts; a sample without direction.
+        let mut y = y + 0.3;
+        y.row_mut(9).fill(0.0);
+        let test = |k: usize| (0..60).filter(move |row| row * 5 / 60 == k).collect::<Vec<_>>();
+        // Taught by the very rows, so that some pairs are won.
+        let fold = |k| Fold { test: test(k), train: test(k) };
+        let folds: Vec<Fold> = (0..5).map(fold).collect();
+        let of: Vec<Option<usize>> = (0..61).map(|row| (row < 60).then_some(row * 5 / 60)).collect();
+        let rows = mean_patterns(y.view(), &folds);
+        let expected = two_v_two_among(y.view(), rows.view(), &columns).unwrap().score;
+        let ours = two_v_two_of_patterns(y.view(), fold_means(y.view(), &folds).view(), &of, &columns);
+        assert!((0.1..0.9).contains(&expected) && (ours - expected).abs() < 1e-12, "{ours} {expected}");
     }
 
     #[test]

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use prometheus::Histogram;
 
 use super::features::Features;
-use crate::encoders::{
-    BOXES, EncodeError, Encoder, Input, PictureSource, REGIONS, RegionsSource, STIM_FILE, Stimulus, Windows,
-};
+use crate::encoders::{EncodeError, Encoder, Input, PictureSource, STIM_FILE, Stimulus, Windows};
 use crate::frame::{Block, Clock, Event, Instant, MonotonicClock, Quality};
 
 /// How long an event that says nothing of its duration (a plain marker) is held, in seconds.
@@ -130,16 +128,10 @@ impl EncoderStep {
 
 /// What an event says of its stimulus; nothing where it is none.
 fn stimulus(event: &Event) -> Option<Stimulus<'_>> {
-    let file = |column| event.columns.get(column).map(Path::new);
-    let (features, boxes) = (file(REGIONS), file(BOXES));
-    let stimulus = Stimulus {
-        text: event.text.as_deref(),
-        picture: match &event.picture {
-            Some(picture) => Some(PictureSource::Bytes(&picture.0)),
-            None => file(STIM_FILE).map(PictureSource::File),
-        },
-        regions: features.map(|features| RegionsSource::Files { features, boxes }),
-    };
+    let mut stimulus = Stimulus::named(event.text.as_deref(), &event.columns);
+    if let Some(picture) = &event.picture {
+        stimulus.picture = Some(PictureSource::Bytes(&picture.0));
+    }
     let some = stimulus.text.is_some() || stimulus.picture.is_some() || stimulus.regions.is_some();
     some.then_some(stimulus)
 }

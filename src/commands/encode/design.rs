@@ -57,6 +57,13 @@ pub struct Chosen {
     pub gammas: Vec<Vec<f64>>,
 }
 
+impl Chosen {
+    /// γ of each of these spaces, by its name; none unless spaces are penalised by themselves.
+    pub fn by_space<'a>(&'a self, spaces: &'a [(String, usize)]) -> Vec<(&'a str, &'a [f64])> {
+        spaces.iter().zip(&self.gammas).map(|((name, _), gamma)| (name.as_str(), gamma.as_slice())).collect()
+    }
+}
+
 impl<T: Real + ReadableElement> Design<T> {
     /// Reads and checks what `args` name.
     ///
@@ -245,13 +252,16 @@ fn column_of<'a, T>(data: &'a Folder<T>, option: &str, name: &str) -> anyhow::Re
     }
 }
 
-/// The arguments with what --paper stands for written out.
+/// The arguments with what --paper, --train and --test stand for written out.
 pub fn settled(model: &ModelArgs, folds: &FoldArgs) -> (ModelArgs, FoldArgs) {
     let (mut model, mut folds) = (model.clone(), folds.clone());
     if model.paper {
         model.grid = (-6..10).map(|power| 10f64.powi(power)).collect();
         (model.score, model.no_centre) = (Score::R2, true);
         (folds.folds, folds.keep_repeats) = (format!("k={INNER_OF_PAPER}"), true);
+    }
+    if let (Some(train), Some(test)) = (&folds.train, &folds.test) {
+        folds.folds = format!("{train} to {test}");
     }
     (model, folds)
 }

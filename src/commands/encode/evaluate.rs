@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use ndarray_npy::{ReadableElement, WritableElement};
+use ndarray_npy::{ReadableElement, WritableElement, write_npy};
 use serde_json::{Value, json};
 
 use super::design::{Design, settled};
 use super::validate::{Validated, cross_validate};
-use super::write;
+use super::write::{self, Staged};
 use crate::cli::EvaluateArgs;
 use crate::commands::table;
 use crate::datasets::{Folder, is_single};
+use crate::encoding::report::Report;
 use crate::linalg::Real;
 
 /// Evaluates.
@@ -30,43 +31,50 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
 fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) -> anyhow::Result<()> {
     let design = Design::<T>::read(&args.model, &args.folds)?;
     let validated = cross_validate(&design, design.scheme, args.permutations, args.folds.seed)?;
-    let (data, columns) = (&design.data, design.x.ncols());
-    let Validated { predicted, results, folds, purged, repeated, samples, chosen } = &validated;
-    let mut summary = write::summary(args, data, columns, *folds, *purged, results);
-    let mut report = write::report(args, data, columns, *folds, *purged, results);
-    if *repeated > 0 {
-        report.notes.push(format!("{repeated} times a sample was predicted although its stimulus also taught."));
-    }
-    if *samples < data.responses.nrows() {
-        report.notes.push(format!("{samples} of {} samples are predicted and scored.", data.responses.nrows()));
-    }
-    let gammas: Vec<(String, &[f64])> = data
-        .spaces
-        .iter()
-        .zip(&chosen.gammas)
-        .map(|((name, _), gamma)| (format!("gamma_{name}"), &gamma[..]))
-        .collect();
-    let more =
-        [("paper", json!(args.model.paper)), ("repeated_samples", json!(repeated)), ("predicted", json!(samples))];
-    for (name, value) in more {
+    let Validated { predicted, results, folds, purged, .. } = &validated;
+    let (data, sizes) = (&design.data, [design.x.ncols(), *folds, *purged]);
+    let name = data.spaces.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" + ");
+    let report = Report {
+        title: format!("{name} → {} voxels", data.responses.ncols()),
+        provenance: write::provenance(&args.model, &args.folds, &data.files, *folds, args.permutations),
+        intervals: write::intervals(&data.runs),
+        notes: [write::notes(results, *purged), validated.notes(data.responses.nrows())].concat(),
+        spaces: write::space(&name, design.x.ncols(), results, &data.voxels).into_iter().collect(),
+        ..Report::default()
+    };
+    let mut summary = write::summary(&args.model, &args.folds, data, args.permutations, results, sizes, &report)?;
+    for (name, value) in [
+        ("paper", json!(args.model.paper)),
+        ("hrf", json!(args.model.hrf.map(|hrf| format!("{hrf:?}").to_lowercase()))),
+        ("tr", json!(args.model.tr)),
+        ("repeated_samples", json!(validated.repeated)),
+        ("predicted", json!(validated.samples)),
+    ] {
         summary[name] = value;
     }
+    let gammas = validated.chosen.by_space(&data.spaces);
     if !gammas.is_empty() {
-        summary["banded"] = banded(args, data, &chosen.gammas);
+        summary["banded"] = banded(args, data, &gammas);
     }
-    write::all(&args.out, predicted, results, &data.voxels, &gammas, &summary, &report)?;
+    let mut files = Staged::new(&args.out)?;
+    files.add("predictions.npy", |path| Ok(write_npy(path, predicted)?))?;
+    files.text("scores.tsv", format!("{}\n{}", write::SCORES, write::scores(&results.regions, "")))?;
+    files.text("voxels.tsv", write::voxels(results, &data.voxels, &gammas))?;
+    files.text("summary.json", serde_json::to_string_pretty(&summary)? + "\n")?;
+    files.text("report.html", report.html())?;
+    files.finish()?;
     let mut out = io::stdout();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&summary)?)?;
     } else {
         write!(out, "{}", table::rows(&["region", "metric", "value", "95 %", "mean pattern"], &results.rows()))?;
-        writeln!(out, "\n{} ({})", args.out.display(), write::FILES.join(", "))?;
+        writeln!(out, "\n{} (predictions.npy, scores.tsv, voxels.tsv, summary.json, report.html)", args.out.display())?;
     }
     Ok(())
 }
 
 /// The mean γ of every feature space, over all voxels and by region.
-fn banded<T>(args: &EvaluateArgs, data: &Folder<T>, gammas: &[Vec<f64>]) -> Value {
+fn banded<T>(args: &EvaluateArgs, data: &Folder<T>, gammas: &[(&str, &[f64])]) -> Value {
     let mut regions: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (v, voxel) in data.voxels.iter().enumerate() {
         regions.entry("all").or_default().push(v);
@@ -74,16 +82,11 @@ fn banded<T>(args: &EvaluateArgs, data: &Folder<T>, gammas: &[Vec<f64>]) -> Valu
             regions.entry(&voxel.region).or_default().push(v);
         }
     }
-    let mean =
-        |gamma: &[f64], of: &[usize]| of.iter().filter_map(|v| gamma.get(*v)).sum::<f64>() / of.len().max(1) as f64;
-    let of_region = |of: &Vec<usize>| -> Value {
-        let spaces = data.spaces.iter().zip(gammas);
-        spaces
-            .map(|((name, _), gamma)| (name.clone(), json!(mean(gamma, of))))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
+    let mean = |gamma: &[f64], of: &[usize]| of.iter().filter_map(|v| gamma.get(*v)).sum::<f64>() / of.len() as f64;
+    let of_region = |of: &[usize]| -> serde_json::Map<String, Value> {
+        gammas.iter().map(|(name, gamma)| ((*name).to_owned(), json!(mean(gamma, of)))).collect()
     };
     let means: serde_json::Map<String, Value> =
-        regions.iter().map(|(name, of)| ((*name).to_owned(), of_region(of))).collect();
+        regions.iter().map(|(name, of)| ((*name).to_owned(), of_region(of).into())).collect();
     json!({ "mixes": args.model.banded, "mean_gamma": means })
 }

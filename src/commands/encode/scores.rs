@@ -1,18 +1,15 @@
-//! How good are the predictions? By region and by voxel, each beside what the mean pattern alone would reach.
+//! How good are the predictions? By voxel, and by region, hemisphere and network, each beside what the mean pattern alone
+//! would reach.
 
-use ndarray::{ArrayView2, Axis};
+use std::collections::{BTreeMap, BTreeSet};
+
+use ndarray::ArrayView2;
 
 use crate::datasets::Voxel;
-use crate::encoding::ceiling::NoiseCeiling;
 use crate::encoding::folds::Fold;
-use crate::encoding::metrics::{
-    mae, mae_per_sample, mae_per_voxel, mean_patterns, pearson_per_sample, pearson_per_voxel, r2_per_voxel,
-};
-use crate::encoding::report::{Histogram, RegionScores, Score};
-use crate::encoding::statistics::{
-    Blocks, Bootstrap, false_discovery, mean_of, pearson_per_voxel_of, permutation_p_values, two_v_two_of,
-};
-use crate::encoding::two_v_two::two_v_two;
+use crate::encoding::report::{Histogram, Level, Normalised, RegionScores, Score};
+use crate::encoding::scoring::{Drawn, Sampling, SetScores, VoxelScores, predicted_rows, score};
+use crate::encoding::statistics::{Blocks, Bootstrap, Interval, false_discovery};
 use crate::linalg::Real;
 
 /// Samples that are drawn anew together where nothing is known of runs: neighbours in fMRI are alike.
@@ -32,17 +29,20 @@ pub enum Quality {
 impl Quality {
     /// Of every voxel.
     pub fn of<T: Real>(y: ArrayView2<'_, T>) -> Vec<Quality> {
-        let judge = |column: ndarray::ArrayView1<'_, T>| {
-            let first = column.first().map_or(0.0, |v| v.wide());
-            if column.iter().any(|v| !v.wide().is_finite()) {
-                Quality::NotFinite
-            } else if column.iter().all(|v| v.wide() == first) {
-                Quality::Constant
-            } else {
-                Quality::Good
+        let first = y.rows().into_iter().next();
+        let mut found: Vec<(bool, bool)> = vec![(true, true); y.ncols()];
+        for row in y.rows() {
+            for (((finite, same), value), first) in found.iter_mut().zip(row).zip(first.iter().flatten()) {
+                *finite &= value.wide().is_finite();
+                *same &= value == first;
             }
+        }
+        let judge = |of: (bool, bool)| match of {
+            (false, _) => Quality::NotFinite,
+            (true, true) => Quality::Constant,
+            (true, false) => Quality::Good,
         };
-        y.columns().into_iter().map(judge).collect()
+        found.into_iter().map(judge).collect()
     }
 
     /// As voxels.tsv has it.
@@ -58,18 +58,12 @@ impl Quality {
 /// One voxel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VoxelScore {
-    /// Pearson R over samples.
-    pub r: f64,
-    /// 1 − SSE/SST.
-    pub r2: f64,
-    /// Mean absolute error.
-    pub mae: f64,
+    /// Its scores.
+    pub scores: VoxelScores,
     /// The λ chosen with all rows.
     pub lambda: f64,
-    /// The R² that a perfect model would have of single trials, where stimuli were repeated.
-    pub ceiling: Option<f64>,
-    /// How likely such an r is by chance, and the false discovery rate at which it counts, where that was asked for.
-    pub significance: Option<(f64, f64)>,
+    /// The least false discovery rate at which it counts, where p was asked for.
+    pub q: Option<f64>,
     /// What it is good for.
     pub quality: Quality,
 }
@@ -88,10 +82,17 @@ pub struct Certainty<'a> {
 
 /// Everything that is reported.
 pub struct Results {
-    /// All regions together, then each.
+    /// All voxels together, then each region, region by hemisphere, hemisphere and network.
     pub regions: Vec<RegionScores>,
     /// By voxel.
     pub voxels: Vec<VoxelScore>,
+}
+
+/// Voxels that are scored together, and what they are called.
+struct Set {
+    level: Level,
+    name: String,
+    columns: Vec<usize>,
 }
 
 impl Results {
@@ -109,135 +110,193 @@ impl Results {
         lambdas: &[f64],
         certainty: &Certainty<'_>,
     ) -> anyhow::Result<Self> {
-        let narrow = |a: ArrayView2<'_, T>| a.mapv(|v| v.wide() as f32);
-        let (y, predicted) = (narrow(y), narrow(predicted));
-        let pattern = mean_patterns(y.view(), folds);
-        // Samples that no fold predicts are not scored.
-        let mut rows: Vec<usize> = folds.iter().flat_map(|fold| fold.test.iter().copied()).collect();
-        rows.sort_unstable();
+        let rows = predicted_rows(folds);
         let of = |names: &[String]| rows.iter().filter_map(|row| names.get(*row).cloned()).collect::<Vec<String>>();
         let (runs, stimuli) = (of(certainty.runs), of(certainty.stimuli));
-        let (y, predicted, pattern) = match rows.len() < y.nrows() {
-            true => [y, predicted, pattern].map(|a| a.select(Axis(0), &rows)).into(),
-            false => (y, predicted, pattern),
-        };
         let blocks = match runs.is_empty() {
-            true => Blocks::of_length(y.nrows(), STRETCH)?,
+            true => Blocks::of_length(rows.len(), STRETCH)?,
             false => Blocks::of_labels(&runs)?,
         };
         let bootstrap = Bootstrap { seed: certainty.seed, ..Bootstrap::default() };
-        let good = |v: usize| quality.get(v) != Some(&Quality::NotFinite);
-        let mut names: Vec<&str> = vec!["all"];
-        for voxel in voxels {
-            if !names.contains(&voxel.region.as_str()) {
-                names.push(&voxel.region);
-            }
-        }
-        let mut spans = Vec::new();
-        let mut regions = Vec::new();
-        for name in names {
-            let within = |v: &usize| good(*v) && (name == "all" || voxels.get(*v).is_some_and(|x| x.region == name));
-            let columns: Vec<usize> = (0..y.ncols()).filter(within).collect();
-            if columns.is_empty() {
-                continue;
-            }
-            let [y, p, b] = [&y, &predicted, &pattern].map(|a| a.select(Axis(1), &columns));
-            regions.push(region_scores(name, y.view(), p.view(), b.view(), &blocks, &bootstrap)?);
-            spans.push(columns);
-        }
-        let (r, r2, error) = (
-            pearson_per_voxel(y.view(), predicted.view())?.values,
-            r2_per_voxel(y.view(), predicted.view())?.values,
-            mae_per_voxel(y.view(), predicted.view())?.values,
-        );
-        let ceiling = match NoiseCeiling::new(y.view(), &stimuli) {
-            Ok(ceiling) => Some(ceiling.r2(1)?),
-            // No stimulus was repeated, or nothing is known of stimuli.
-            Err(_) => None,
+        let (names, columns): (Vec<(Level, String)>, Vec<Vec<usize>>) =
+            sets(voxels, quality).into_iter().map(|set| ((set.level, set.name), set.columns)).unzip();
+        let how = Sampling {
+            folds,
+            blocks: &blocks,
+            bootstrap: &bootstrap,
+            stimuli: &stimuli,
+            permutations: certainty.permutations,
         };
-        let significance = match certainty.permutations {
-            0 => None,
-            draws => {
-                let p = permutation_p_values(y.view(), predicted.view(), &blocks, draws, certainty.seed)?;
-                let q = false_discovery(&p)?;
-                Some(p.into_iter().zip(q).collect::<Vec<_>>())
-            }
-        };
-        let mut scored = Vec::with_capacity(quality.len());
-        for (((r, r2), mae), (lambda, quality)) in r.into_iter().zip(r2).zip(error).zip(lambdas.iter().zip(quality)) {
-            let ceiling = ceiling.as_ref().and_then(|c| c.get(scored.len()).copied());
-            let significance = significance.as_ref().and_then(|s| s.get(scored.len()).copied());
-            scored.push(VoxelScore { r, r2, mae, lambda: *lambda, ceiling, significance, quality: *quality });
-        }
-        for (region, columns) in regions.iter_mut().zip(&spans) {
-            let within = || columns.iter().filter_map(|v| scored.get(*v));
-            region.significant = significance_of(within());
-            let ceilings: Vec<f64> = within().filter_map(|v| v.ceiling).collect();
-            region.noise_ceiling = (!ceilings.is_empty()).then(|| ceilings.iter().sum::<f64>() / ceilings.len() as f64);
-        }
-        Ok(Self { regions, voxels: scored })
+        let scored = score(y, predicted, &columns, &how)?;
+        // Only of voxels that were tested.
+        let (tested, p): (Vec<usize>, Vec<f64>) =
+            scored.voxels.iter().enumerate().filter_map(|(v, scores)| Some((v, scores.p?))).unzip();
+        let mut q = vec![None; scored.voxels.len()];
+        tested.into_iter().zip(false_discovery(&p)?).for_each(|(v, value)| q[v] = Some(value));
+        let voxels: Vec<VoxelScore> = scored
+            .voxels
+            .into_iter()
+            .zip(q)
+            .zip(lambdas.iter().zip(quality))
+            .map(|((scores, q), (lambda, quality))| VoxelScore { scores, q, lambda: *lambda, quality: *quality })
+            .collect();
+        let regions = names
+            .into_iter()
+            .zip(columns.iter().zip(&scored.sets))
+            .map(|((level, name), (columns, set))| {
+                let within: Vec<&VoxelScore> = columns.iter().filter_map(|v| voxels.get(*v)).collect();
+                region_scores(level, name, rows.len(), set, &within, &bootstrap)
+            })
+            .collect();
+        Ok(Self { regions, voxels })
     }
 
     /// The regions as a table for people.
     pub fn rows(&self) -> Vec<Vec<String>> {
-        let row = |(region, metric, score): (&str, &str, Score)| {
+        let row = |(region, metric, score): (&str, &str, &Score)| {
             let interval = score.interval.map_or(String::new(), |i| format!("{:.4} to {:.4}", i.low, i.high));
             let baseline = score.baseline.map_or(String::new(), |b| format!("{b:.4}"));
             vec![region.into(), metric.into(), format!("{:.4}", score.value), interval, baseline]
         };
-        self.scores().map(|(of, metric, score)| row((&of.region, metric, score))).collect()
-    }
-
-    /// Every region, metric and score, in the order of scores.tsv.
-    pub fn scores(&self) -> impl Iterator<Item = (&RegionScores, &'static str, Score)> {
-        self.regions.iter().flat_map(|of| {
-            [
-                (of, "pearson_per_voxel", of.pearson_per_voxel),
-                (of, "pearson_per_sample", of.pearson_per_sample),
-                (of, "r2_per_voxel", of.r2_per_voxel),
-                (of, "mae", of.mae),
-                (of, "2v2", of.two_v_two),
-            ]
-        })
+        let all = self.regions.iter().flat_map(|of| of.scores().map(move |(metric, score)| (of, metric, score)));
+        all.map(|(of, metric, score)| row((&of.region, metric, score))).collect()
     }
 }
 
-/// How many voxels count at a false discovery rate of 5 %, where that was tested.
-fn significance_of<'a>(mut voxels: impl Iterator<Item = &'a VoxelScore>) -> Option<usize> {
-    voxels.try_fold(0, |count, voxel| voxel.significance.map(|(_, q)| count + usize::from(q < 0.05)))
+/// All voxels that are good for something, then by region, region and hemisphere, hemisphere, and network, in the order
+/// of their first voxels. A region that lies in both hemispheres is also told by hemisphere: `LHPPA` and `RHPPA`.
+fn sets(voxels: &[Voxel], quality: &[Quality]) -> Vec<Set> {
+    let good: Vec<(usize, &Voxel)> = voxels
+        .iter()
+        .enumerate()
+        .filter(|(v, _)| quality.get(*v).is_some_and(|quality| *quality != Quality::NotFinite))
+        .collect();
+    let sides: BTreeSet<(&str, &str)> = good.iter().map(|(_, v)| (v.region.as_str(), v.hemisphere.as_str())).collect();
+    let mut sides_of: BTreeMap<&str, usize> = BTreeMap::new();
+    sides.iter().filter(|(_, side)| !side.is_empty()).for_each(|(region, _)| *sides_of.entry(region).or_default() += 1);
+    let split = |region: &str| sides_of.get(region).is_some_and(|sides| *sides > 1);
+    let of_region = |voxel: &Voxel| voxel.region.clone();
+    let by_side = |voxel: &Voxel| match split(&voxel.region) && !voxel.hemisphere.is_empty() {
+        true => sided(&voxel.hemisphere, &voxel.region),
+        false => String::new(),
+    };
+    type Name<'a> = &'a dyn Fn(&Voxel) -> String;
+    let levels: [(Level, Name<'_>); 5] = [
+        (Level::All, &|_| "all".into()),
+        (Level::Region, &of_region),
+        (Level::RegionByHemisphere, &by_side),
+        (Level::Hemisphere, &|voxel| voxel.hemisphere.clone()),
+        (Level::Network, &|voxel| voxel.network.clone()),
+    ];
+    let mut found: Vec<Set> = Vec::new();
+    for (level, name) in levels {
+        let mut places = BTreeMap::new();
+        for (v, voxel) in &good {
+            let name = name(voxel);
+            // Where nothing is known of regions, all of them are called so, and are told already.
+            if name.is_empty() || (level == Level::Region && name == "all") {
+                continue;
+            }
+            let place = *places.entry(name.clone()).or_insert_with(|| {
+                found.push(Set { level, name, columns: Vec::new() });
+                found.len() - 1
+            });
+            if let Some(set) = found.get_mut(place) {
+                set.columns.push(*v);
+            }
+        }
+    }
+    found
+}
+
+/// `LHPPA` of PPA in hemisphere L.
+fn sided(hemisphere: &str, region: &str) -> String {
+    match hemisphere.to_ascii_lowercase().as_str() {
+        "l" | "lh" | "left" => format!("LH{region}"),
+        "r" | "rh" | "right" => format!("RH{region}"),
+        _ => format!("{hemisphere} {region}"),
+    }
 }
 
 fn region_scores(
-    region: &str,
-    y: ArrayView2<'_, f32>,
-    p: ArrayView2<'_, f32>,
-    pattern: ArrayView2<'_, f32>,
-    blocks: &Blocks,
+    level: Level,
+    region: String,
+    samples: usize,
+    of: &SetScores,
+    voxels: &[&VoxelScore],
     bootstrap: &Bootstrap,
-) -> anyhow::Result<RegionScores> {
-    let score = |value, interval, baseline| Score { value, interval, baseline: Some(baseline) };
-    let [by_voxel, of_pattern] = [pearson_per_voxel(y, p)?, pearson_per_voxel(y, pattern)?];
-    let drawn = bootstrap.interval(blocks, pearson_per_voxel_of(y, p, blocks)?)?;
-    let pearson_voxel = score(by_voxel.mean(), Some(drawn), of_pattern.mean());
-    let [ours, of_pattern] = [pearson_per_sample(y, p)?, pearson_per_sample(y, pattern)?];
-    let drawn = bootstrap.interval(blocks, mean_of(&ours.values, blocks)?)?;
-    let pearson_sample = score(ours.mean(), Some(drawn), of_pattern.mean());
-    let drawn = bootstrap.interval(blocks, mean_of(&mae_per_sample(y, p)?.values, blocks)?)?;
-    let error = score(mae(y, p)?, Some(drawn), mae(y, pattern)?);
-    let [ours, of_pattern] = [two_v_two(y, p)?, two_v_two(y, pattern)?];
-    let drawn = bootstrap.interval(blocks, two_v_two_of(&ours.per_sample, blocks)?)?;
-    Ok(RegionScores {
-        region: region.into(),
-        voxels: y.ncols(),
-        samples: y.nrows(),
-        undefined: by_voxel.undefined,
-        two_v_two: score(ours.score, Some(drawn), of_pattern.score),
-        pearson_per_voxel: pearson_voxel,
-        pearson_per_sample: pearson_sample,
-        mae: error,
-        r2_per_voxel: score(r2_per_voxel(y, p)?.mean(), None, r2_per_voxel(y, pattern)?.mean()),
-        significant: None,
-        noise_ceiling: None,
-        r_histogram: Histogram::of_correlations(&by_voxel.values),
-    })
+) -> RegionScores {
+    let interval = |drawn: &Drawn| -> Interval { bootstrap.percentiles(drawn.draws.clone()) };
+    let score = |drawn: &Drawn| Score {
+        value: drawn.value,
+        interval: Some(interval(drawn)),
+        baseline: Some(drawn.baseline),
+        each: Vec::new(),
+    };
+    let ceilings: Vec<f64> = voxels.iter().filter_map(|v| v.scores.ceiling).collect();
+    let r: Vec<f64> = voxels.iter().map(|v| v.scores.r).collect();
+    let significant = |count: usize, voxel: &&VoxelScore| voxel.q.map(|q| count + usize::from(q < 0.05));
+    RegionScores {
+        region,
+        level,
+        voxels: of.voxels,
+        samples,
+        undefined: of.undefined,
+        two_v_two: score(&of.two_v_two),
+        pearson_per_voxel: score(&of.pearson_per_voxel),
+        pearson_per_sample: score(&of.pearson_per_sample),
+        mae: score(&of.mae),
+        r2_per_voxel: score(&of.r2_per_voxel),
+        normalised: of.normalised.as_ref().map(|of| Normalised {
+            pearson_per_voxel: score(&of.pearson_per_voxel),
+            r2_per_voxel: score(&of.r2_per_voxel),
+            left_out: of.left_out,
+        }),
+        significant: voxels.iter().try_fold(0, significant),
+        noise_ceiling: (!ceilings.is_empty()).then(|| ceilings.iter().sum::<f64>() / ceilings.len() as f64),
+        r_histogram: Histogram::of_correlations(&r),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voxels_are_told_by_all_they_belong_to() {
+        let voxel = |region: &str, hemisphere: &str, network: &str| Voxel {
+            region: region.into(),
+            hemisphere: hemisphere.into(),
+            network: network.into(),
+            ..Voxel::default()
+        };
+        let voxels = [
+            voxel("PPA", "L", "scene"),
+            voxel("PPA", "right", "scene"),
+            voxel("RHLOC", "R", ""),
+            voxel("PPA", "L", "scene"),
+            voxel("V1", "", "visual"),
+        ];
+        let mut quality = [Quality::Good; 5];
+        let found = |quality: &[Quality]| -> Vec<(Level, String, Vec<usize>)> {
+            sets(&voxels, quality).into_iter().map(|set| (set.level, set.name, set.columns)).collect()
+        };
+        let expected = [
+            (Level::All, "all", vec![0, 1, 2, 3, 4]),
+            (Level::Region, "PPA", vec![0, 1, 3]),
+            (Level::Region, "RHLOC", vec![2]),
+            (Level::Region, "V1", vec![4]),
+            (Level::RegionByHemisphere, "LHPPA", vec![0, 3]),
+            (Level::RegionByHemisphere, "RHPPA", vec![1]),
+            (Level::Hemisphere, "L", vec![0, 3]),
+            (Level::Hemisphere, "right", vec![1]),
+            (Level::Hemisphere, "R", vec![2]),
+            (Level::Network, "scene", vec![0, 1, 3]),
+            (Level::Network, "visual", vec![4]),
+        ];
+        assert_eq!(found(&quality), expected.map(|(level, name, columns)| (level, name.to_owned(), columns)));
+        quality[1] = Quality::NotFinite;
+        let left: Vec<String> = found(&quality).into_iter().map(|(_, name, _)| name).collect();
+        assert_eq!(left, ["all", "PPA", "RHLOC", "V1", "L", "R", "scene", "visual"]);
+    }
 }

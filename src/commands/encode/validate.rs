@@ -26,6 +26,21 @@ pub struct Validated<T> {
     pub chosen: Chosen,
 }
 
+impl<T> Validated<T> {
+    /// What the reader must know of how `samples` samples were divided.
+    pub fn notes(&self, samples: usize) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.repeated > 0 {
+            let times = self.repeated;
+            notes.push(format!("{times} times a sample was predicted although its stimulus also taught."));
+        }
+        if self.samples < samples {
+            notes.push(format!("{} of {samples} samples are predicted and scored.", self.samples));
+        }
+        notes
+    }
+}
+
 /// Predicts every sample of `design` from the folds that do not hold it, and scores the predictions.
 ///
 /// # Errors

@@ -2,7 +2,8 @@
 //!
 //! Drawn 420 units wide, so that eleven-unit letters are still letters on a phone. Colours and fonts are the page's.
 
-use super::{FeatureSpace, Histogram, METRICS, Metric, RegionScores, Score, escape, number};
+use super::page::{METRICS, Metric, escape, number};
+use super::{FeatureSpace, Histogram, RegionScores, Score};
 
 /// Units from side to side.
 const WIDTH: f64 = 420.0;
