@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use encode::{EncodeCommand, EvaluateArgs, FoldArgs, ModelArgs, Score};
+pub use encode::{CompareArgs, EncodeCommand, EvaluateArgs, FoldArgs, ModelArgs, ReportArgs, Score};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///

@@ -40,6 +40,8 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("faer::", &["linalg.rs"], "faer changes with every minor release, so one module wraps it"),
     ("ort::", &["encoders"], "ONNX sessions are encoders"),
     ("image::", &["encoders/image/decode.rs"], "files from outside are decoded in one place, behind its limits"),
+    ("tiny_skia::", &["encoding/report/raster.rs"], "a figure is marks; only one place makes pixels of them"),
+    ("ttf_parser::", &["encoding/report/raster.rs"], "a figure is marks; only one place makes pixels of them"),
     (
         "lsl_sys::",
         &["acquisition/lsl", "publish/lsl.rs", "native.rs"],

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use ndarray_npy::ReadableElement;
 
 use super::scores::Quality;
@@ -53,6 +53,23 @@ impl<T: Real + ReadableElement> Design<T> {
         }
         let samples = Samples { runs: data.runs.clone(), stimuli: data.stimuli.clone() };
         Ok(Self { data, x, quality, ridge, samples })
+    }
+
+    /// Goes on with these of the feature spaces it has read, by their places, side by side.
+    pub fn only(&mut self, spaces: &[usize], delays: &[usize]) {
+        let mut ends = 0;
+        let spans: Vec<(usize, usize)> = self
+            .data
+            .spaces
+            .iter()
+            .map(|(_, columns)| {
+                ends += columns;
+                (ends - columns, ends)
+            })
+            .collect();
+        let columns: Vec<usize> = spaces.iter().filter_map(|s| spans.get(*s)).flat_map(|(a, b)| *a..*b).collect();
+        let features = self.data.features.select(Axis(1), &columns);
+        self.x = delayed(features.view(), &self.data.runs, delays);
     }
 
     /// The responses: n × V.

@@ -1,8 +1,11 @@
 //! Encoding models, offline: one file a command, over what [`design`] reads and checks for all of them.
 
+mod compare;
 mod design;
 mod evaluate;
+mod report;
 mod scores;
+mod spaces;
 mod validate;
 mod write;
 
@@ -15,5 +18,7 @@ use crate::cli::EncodeCommand;
 pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
     match command {
         EncodeCommand::Evaluate(args) => evaluate::run(args),
+        EncodeCommand::Compare(args) => compare::run(args),
+        EncodeCommand::Report(args) => report::run(args),
     }
 }
