@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use encode::{
-    EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, Hrf, IdentifyArgs, ModelArgs, PredictArgs, RankBy,
-    ScaleArg, Score,
+    CompareArgs, EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, Hrf, IdentifyArgs, ModelArgs,
+    PredictArgs, RankBy, ReportArgs, ScaleArg, Score,
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
 

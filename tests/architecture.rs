@@ -42,6 +42,8 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("hdf5_pure::", &["datasets/mat/v73.rs"], "MATLAB 7.3 is the one kind of HDF5 that is read"),
     ("zip::", &["datasets/npz.rs"], "an archive of arrays is the one kind of zip that is read"),
     ("image::", &["encoders/image/decode.rs"], "files from outside are decoded in one place, behind its limits"),
+    ("tiny_skia::", &["encoding/report/raster.rs"], "a figure is marks; only one place makes pixels of them"),
+    ("ttf_parser::", &["encoding/report/raster.rs"], "a figure is marks; only one place makes pixels of them"),
     (
         "lsl_sys::",
         &["acquisition/lsl", "publish/lsl.rs", "native.rs"],

@@ -6,10 +6,12 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::Command;
 
 use neurod::encoding::report::{
-    Brain, FeatureSpace, Histogram, Input, Level, Normalised, Provenance, RegionScores, Report, Score, Setting,
+    Brain, Difference, FeatureSpace, Histogram, Input, Level, Normalised, Partitioned, Provenance, RegionScores,
+    Report, Score, Setting,
 };
 use neurod::encoding::statistics::Interval;
 
@@ -116,8 +118,9 @@ fn it_holds_everything_and_loads_and_runs_nothing() {
         }
         let facts = [&report.title, &report.provenance.command, &report.provenance.inputs[0].sha256, &report.notes[0]];
         assert!(facts.into_iter().all(|fact| text.contains(fact.as_str())));
-        assert_eq!(html.matches("<polyline").count(), if layers > 1 { 3 } else { 0 });
-        assert_eq!(html.matches("<details").count(), if layers > 1 { layers } else { 0 });
+        // Two curves of one model, of which the best layer stands for it.
+        assert_eq!(html.matches("<polyline").count(), if layers > 1 { 2 } else { 0 });
+        assert_eq!(html.matches("<details").count(), usize::from(layers > 1));
     }
 }
 
@@ -151,6 +154,132 @@ fn the_struct_is_its_summary() {
 }
 
 #[test]
+fn the_page_is_the_same_from_its_summary() {
+    for layers in [1, 12] {
+        let report = report(layers);
+        let text = serde_json::to_string(&report).unwrap();
+        let again: Report = serde_json::from_str(&text).unwrap();
+        assert!(again == report && again.html() == report.html());
+    }
+    let mut unknown = report(1);
+    unknown.spaces[0].overall.mae.value = f64::NAN;
+    let again: Report = serde_json::from_str(&serde_json::to_string(&unknown).unwrap()).unwrap();
+    assert!(again.spaces[0].overall.mae.value.is_nan(), "JSON has no word for it");
+}
+
+/// Models of which some have layers, regions in both hemispheres, subjects, parts.
+fn compared() -> Report {
+    let mut all = report(4);
+    let mut other = report(1).spaces.remove(0);
+    other.name = "roberta".into();
+    all.spaces.push(other);
+    for space in &mut all.spaces {
+        let sides = ["PPA", "LHPPA", "RHPPA"].into_iter().enumerate().map(|(k, name)| RegionScores {
+            level: if k == 0 { Level::Region } else { Level::RegionByHemisphere },
+            ..region(name, k)
+        });
+        space.regions = sides.chain([RegionScores { level: Level::Network, ..region("scene", 9) }]).collect();
+        space.overall.mae.each = vec![0.7, 0.9];
+    }
+    let score = |value| Score { interval: Some(Interval { low: value - 0.1, high: value + 0.1 }), ..Score::of(value) };
+    all.differences = vec![Difference {
+        region: "all".into(),
+        space: all.spaces[3].name.clone(),
+        than: "roberta".into(),
+        pearson_per_voxel: score(0.2),
+        two_v_two: score(-0.1),
+    }];
+    let parts = [("only a", 0.1), ("only b", -0.02), ("a and b", 0.2), ("total", 0.28)];
+    let of = |region: &str, level| Partitioned {
+        region: region.into(),
+        level,
+        parts: parts.iter().map(|(name, r2)| ((*name).to_owned(), *r2)).collect(),
+    };
+    all.partition = vec![of("all", Level::All), of("LHPPA", Level::RegionByHemisphere), of("PPA", Level::Region)];
+    all.subjects = vec!["CSI1".into(), "CSI2".into()];
+    all
+}
+
+#[test]
+fn every_figure_is_a_file_and_the_same_one_each_time() {
+    let report = compared();
+    let names: Vec<&str> = report.figures().iter().map(|figure| figure.name).collect();
+    let expected = [
+        "two-v-two",
+        "pearson",
+        "pearson-per-sample",
+        "normalised",
+        "mae",
+        "layers",
+        "layers-two-v-two",
+        "differences",
+        "histogram",
+        "brain",
+        "partition",
+    ];
+    assert_eq!(names, expected);
+    for figure in report.figures() {
+        let (file, pixels) = (figure.svg(), figure.png().unwrap());
+        assert!(
+            file.starts_with("<svg xmlns=") && !file.contains("class=") && !file.contains("var("),
+            "{}",
+            figure.name
+        );
+        assert_eq!(pixels.get(..8), Some(&b"\x89PNG\r\n\x1a\n"[..]));
+        assert!(pixels == figure.png().unwrap() && pixels.len() < 400_000, "{}: {}", figure.name, pixels.len());
+    }
+    // A region of both hemispheres is drawn by hemisphere, each subject is a dot, and what is below nothing hangs there.
+    let drawn = |name: &str| report.figures().into_iter().find(|figure| figure.name == name).unwrap().svg();
+    let pearson = drawn("pearson");
+    assert!(pearson.contains(">LHPPA<") && pearson.contains(">scene<") && !pearson.contains(">PPA<"));
+    assert_eq!(drawn("mae").matches("<circle").count(), 2 * 2);
+    assert!(drawn("partition").contains("only b: R² -0.020"));
+}
+
+/// What Chromium says of a page on its console, and what the page asked of the network.
+fn in_chromium(page: &Path) -> Option<(Vec<String>, Vec<String>)> {
+    let found = Command::new("chromium").arg("--version").output().map_err(|error| error.to_string());
+    common::peer("chromium", found.map(|_| ()))?;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("net.json");
+    let quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
+    let done = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])
+        .args(quiet)
+        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!("--log-net-log={}", log.display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    assert!(done.status.success() && !done.stdout.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said =
+        String::from_utf8_lossy(&done.stderr).lines().filter(|l| l.contains("CONSOLE")).map(String::from).collect();
+    let log: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(log).unwrap()).unwrap();
+    // Chromium's own requests have no page that they come from.
+    let asked = log["events"].as_array().unwrap().iter().filter_map(|event| {
+        let of_page = event["params"]["initiator"].as_str().is_some_and(|of| of != "not an origin");
+        event["params"]["url"].as_str().filter(|url| of_page && url.starts_with("http")).map(String::from)
+    });
+    Some((said, asked.collect()))
+}
+
+#[test]
+fn a_browser_has_nothing_to_complain_of_and_nothing_to_ask_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    std::fs::write(&page, "<img src=\"http://127.0.0.1:9/x.png\"><script>console.error('oops')</script>").unwrap();
+    let Some((said, asked)) = in_chromium(&page) else { return };
+    assert!(
+        said.iter().any(|line| line.contains("oops")) && asked == ["http://127.0.0.1:9/x.png"],
+        "{said:?} {asked:?}"
+    );
+    for report in [report(1), compared()] {
+        std::fs::write(&page, report.html()).unwrap();
+        assert_eq!(in_chromium(&page), Some((vec![], vec![])));
+    }
+}
+
+#[test]
 fn correlations_are_counted_in_their_bins() {
     let counts = Histogram::of_correlations(&[-1.0, 1.0, 0.0, 0.0249, 0.0251, 1.1, f64::NAN]).counts;
     assert_eq!((counts[0], counts[79], counts[40], counts[41], counts.iter().sum::<u64>()), (1, 1, 2, 1, 5));
@@ -160,9 +289,10 @@ fn correlations_are_counted_in_their_bins() {
 fn a_parser_finds_its_tags_balanced_and_its_figures_in_place() {
     let Some(python) = common::python(&["html.parser"]) else { return };
     let folder = tempfile::tempdir().unwrap();
-    for layers in [1, 4, 12, 30] {
+    for layers in [1, 4, 12, 30, 0] {
         let page = folder.path().join(format!("{layers}.html"));
-        std::fs::write(&page, report(layers).html()).unwrap();
+        let report = if layers == 0 { compared() } else { report(layers) };
+        std::fs::write(&page, report.html()).unwrap();
         let checked = Command::new(&python).arg("tests/python/check_report.py").arg(&page).output().unwrap();
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
         if let Ok(kept) = std::env::var("NEUROD_KEEP_REPORT") {

@@ -28,7 +28,8 @@ pub enum EncodeCommand {
     /// responses.npy (samples × voxels); perhaps runs.tsv (columns `run`, `stimulus`) and regions.tsv (columns `region`,
     /// `voxel`, `hemisphere`, `network`). Samples of one stimulus never stand on both sides. DIR gets predictions.npy,
     /// scores.tsv (a row per region and metric, with its 95 % bootstrap interval and the mean-pattern baseline beside
-    /// it), voxels.tsv, summary.json and report.html.
+    /// it; `level` says whether it is a region, a region in one hemisphere such as LHPPA, a hemisphere or a network),
+    /// voxels.tsv, summary.json, report.html, and figures/ as SVG and PNG.
     #[command(after_help = "Examples:
   neurod encode evaluate haxby --lambda 10 --folds runs --out haxby-scores
   neurod encode evaluate data --lambda auto --folds k=10 --out scores
@@ -69,6 +70,24 @@ pub enum EncodeCommand {
     /// as well, where the source has some. It appears whole or not at all.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Evaluate every feature space on the same folds, and say which is best, where, and how surely
+    ///
+    /// Each features/NAME.npy of DATA is a model of its own; NAME.LAYER.npy are the layers of NAME. DIR gets scores.tsv
+    /// (as of `evaluate`, with a column `features`), voxels.tsv (r of every voxel and feature space), differences.tsv
+    /// (the best feature space against each other, over the same draws), partition.tsv, summary.json, report.html, and
+    /// figures/ as SVG and PNG. Of several DATA, one a subject, each has a folder in DIR, and DIR the means over subjects.
+    #[command(after_help = "Examples:
+  neurod encode compare data --folds runs --out compared
+  neurod encode compare data --fuse resnet50+roberta --folds k=10 --out compared
+  neurod encode compare CSI1 CSI2 CSI3 CSI4 --features clip,vit,roberta --partition --out compared")]
+    Compare(CompareArgs),
+    /// Draw the page again, from one or several folders of results
+    ///
+    /// Results of the same responses stand side by side; of other responses they are subjects, and averaged.
+    #[command(after_help = "Examples:
+  neurod encode report scores --out page.html
+  neurod encode report CSI1 CSI2 CSI3 CSI4 --out subjects.html --figures figures")]
+    Report(ReportArgs),
 }
 
 /// What is fitted to what.
@@ -234,7 +253,7 @@ pub struct FitArgs {
 }
 
 /// `neurod encode identify`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct IdentifyArgs {
     /// What is fitted to what.
     #[command(flatten)]
@@ -245,6 +264,32 @@ pub struct IdentifyArgs {
     /// By what candidates are ranked
     #[arg(long, value_enum, default_value_t = RankBy::Likelihood)]
     pub by: RankBy,
+    /// Where the results go; made if it is not there
+    #[arg(long, short, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `neurod encode compare`
+#[derive(Clone, Debug, Args)]
+pub struct CompareArgs {
+    /// What is fitted to what.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Other subjects' folders of arrays
+    #[arg(value_name = "DATA2")]
+    pub more: Vec<PathBuf>,
+    /// How samples are divided.
+    #[command(flatten)]
+    pub folds: FoldArgs,
+    /// Feature spaces that are evaluated side by side as well, as one: a+b; may be given again
+    #[arg(long, value_name = "NAME+NAME…")]
+    pub fuse: Vec<String>,
+    /// Divide the explained variance between two to four feature spaces
+    #[arg(long)]
+    pub partition: bool,
     /// Where the results go; made if it is not there
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
@@ -283,6 +328,20 @@ pub enum Hrf {
     Spm,
     /// Glover's (1999, NeuroImage 9:416): as nilearn has it
     Glover,
+}
+
+/// `neurod encode report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Folders of results, of `evaluate` or `compare`
+    #[arg(value_name = "DIR", required = true)]
+    pub results: Vec<PathBuf>,
+    /// The page
+    #[arg(long, short, value_name = "PAGE")]
+    pub out: PathBuf,
+    /// A folder for the figures as SVG and PNG
+    #[arg(long, value_name = "DIR")]
+    pub figures: Option<PathBuf>,
 }
 
 /// By what λ is chosen.

@@ -6,10 +6,20 @@
 
 mod brain;
 mod charts;
+mod curves;
+mod figure;
+pub mod figures;
+mod grouped;
+mod metric;
 mod page;
+mod palette;
+mod raster;
+mod scale;
+mod subjects;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::figure::Figure;
 use super::statistics::Interval;
 
 /// Results of one encoding run.
@@ -242,6 +252,13 @@ pub struct Score {
     pub each: Vec<f64>,
 }
 
+impl Score {
+    /// Of a value of which no more is known.
+    pub fn of(value: f64) -> Self {
+        Self { value, interval: None, baseline: None, each: Vec::new() }
+    }
+}
+
 /// JSON has no word for what is not finite.
 fn known<'a, D: Deserializer<'a>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
@@ -269,12 +286,5 @@ impl Histogram {
             }
         }
         Self { low: -1.0, high: 1.0, counts }
-    }
-}
-
-impl Report {
-    /// The page. Values that are not finite are shown as a dash.
-    pub fn html(&self) -> String {
-        self.page()
     }
 }

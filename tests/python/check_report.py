@@ -6,7 +6,7 @@ import sys
 from html.parser import HTMLParser
 
 VOID = {"meta", "br"}
-LONE = {"line", "rect", "circle", "polyline"}
+LONE = {"line", "rect", "circle", "polyline", "path"}
 
 
 class Page(HTMLParser):
@@ -72,6 +72,12 @@ for figure in page.figures:
         elif tag == "circle":
             x, y, r = (float(a[k]) for k in ("cx", "cy", "r"))
             inside(figure, x - r, y - r, x + r, y + r, a)
+        elif tag == "path":
+            # Squares: M x y h edge v edge h -edge z.
+            for square in a["d"].split("z")[:-1]:
+                start, across = square.removeprefix("M").split("h")[:2]
+                (x, y), edge = (float(v) for v in start.split()), float(across.split("v")[0])
+                inside(figure, x, y, x + edge, y + edge, square)
         else:
             for point in a["points"].split():
                 x, y = (float(v) for v in point.split(","))
@@ -82,7 +88,7 @@ for figure in page.figures:
         for b, other in boxes[:i]:
             apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
             assert apart, f"{words!r} at {a} covers {other!r} at {b}"
-    # Values stand right of all bars, names left of them.
+    # Beside horizontal bars values stand right of all of them, names left of them.
     bars = [float(a["x"]) for tag, a in figure["marks"] if tag == "rect"]
-    names = [b for (b, _), label in zip(boxes, figure["labels"]) if label["class"] == ""]
-    assert not names or max(b[2] for b in names) <= min(bars) + 0.5, figure
+    names = [b for (b, _), label in zip(boxes, figure["labels"]) if label["class"] == "" and label["text-anchor"] == "end"]
+    assert not names or not bars or max(b[2] for b in names) <= min(bars) + 0.5, figure

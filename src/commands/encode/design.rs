@@ -34,8 +34,14 @@ pub struct Design<T> {
     pub x: Array2<T>,
     /// In what units they count.
     scale: Scale,
-    /// The columns of `x` that each feature space has.
+    /// The columns of `x` that each feature space has, one stretch a delay.
+    read: Vec<Vec<Range<usize>>>,
+    /// The columns of `x` that are fitted; all where nothing was chosen.
+    columns: Option<Vec<usize>>,
+    /// Which of these columns each chosen space has.
     spaces: Vec<Vec<Range<usize>>>,
+    /// How many mixes of spaces are tried where each is penalised by itself, and the seed that draws them.
+    mixes: Option<(usize, u64)>,
     /// What each voxel is good for.
     pub quality: Vec<Quality>,
     /// How λ is found.
@@ -96,19 +102,14 @@ impl<T: Real + ReadableElement> Design<T> {
         }
         let sizes: Vec<usize> = data.spaces.iter().map(|(_, size)| *size).collect();
         let spaces = timing::spaces(&sizes, args);
-        let bands = match args.banded {
-            Some(_) if args.lambda == "grid" => {
-                bail!("--banded: each voxel has a λ of its own, so give no --lambda grid")
-            }
-            Some(count) => {
-                if sizes.len() < 2 {
-                    bail!("--banded: there is one feature space only (give several, as features/NAME.npy)");
-                }
-                let mixes = banded::mixes(sizes.len(), count.get(), folds.seed);
-                Some(Bands { spaces: spaces.clone(), mixes })
-            }
-            None => None,
-        };
+        if args.banded.is_some() && args.lambda == "grid" {
+            bail!("--banded: each voxel has a λ of its own, so give no --lambda grid");
+        }
+        if args.banded.is_some() && sizes.len() < 2 {
+            bail!("--banded: there is one feature space only (give several, as features/NAME.npy)");
+        }
+        let mixes = args.banded.map(|count| (count.get(), folds.seed));
+        let bands = bands(&spaces, mixes);
         let stimuli = if folds.keep_repeats { Vec::new() } else { data.stimuli.clone() };
         let (groups, parts) = (groups(&data, &folds.folds)?, parts(&data, folds)?);
         let samples = Samples { runs: data.runs.clone(), stimuli, groups, parts };
@@ -118,23 +119,60 @@ impl<T: Real + ReadableElement> Design<T> {
             ScaleArg::Space => Scale::Space,
             ScaleArg::Column => Scale::Column,
         };
-        Ok(Self { data, x, scale, spaces, quality, ridge, bands, samples, scheme, inner })
+        Ok(Self {
+            data,
+            x,
+            scale,
+            read: spaces.clone(),
+            columns: None,
+            spaces,
+            mixes,
+            quality,
+            ridge,
+            bands,
+            samples,
+            scheme,
+            inner,
+        })
     }
 
-    /// The features in the units that these rows teach: n × (F · delays).
+    /// The features of the spaces that are chosen, in the units that these rows teach: n × (F · delays).
     fn scaled(&self, rows: &[usize]) -> CowArray<'_, T, Ix2> {
+        let x: CowArray<'_, T, Ix2> = match &self.columns {
+            Some(columns) => self.x.select(Axis(1), columns).into(),
+            None => self.x.view().into(),
+        };
         if self.scale == Scale::None {
-            return self.x.view().into();
+            return x;
         }
-        let mut space_of = vec![0; self.x.ncols()];
+        let mut space_of = vec![0; x.ncols()];
         for (space, ranges) in self.spaces.iter().enumerate() {
-            ranges
-                .iter()
-                .flat_map(Clone::clone)
-                .filter_map(|c| space_of.get_mut(c).map(|of| *of = space))
-                .for_each(drop);
+            for range in ranges {
+                space_of.get_mut(range.clone()).into_iter().for_each(|columns| columns.fill(space));
+            }
         }
-        Scaler::of(self.x.view(), rows, &space_of, self.scale).apply(self.x.view()).into()
+        Scaler::of(x.view(), rows, &space_of, self.scale).apply(x.view()).into()
+    }
+
+    /// Goes on with these of the feature spaces it has read, by their places, side by side.
+    pub fn only(&mut self, spaces: &[usize]) {
+        let chosen: Vec<&Vec<Range<usize>>> = spaces.iter().filter_map(|space| self.read.get(*space)).collect();
+        let copies = chosen.first().map_or(0, |copies| copies.len());
+        let (mut columns, mut ranges) = (Vec::new(), vec![Vec::new(); chosen.len()]);
+        for copy in 0..copies {
+            for (space, ranges) in chosen.iter().zip(&mut ranges) {
+                let begins = columns.len();
+                columns.extend(space.get(copy).cloned().unwrap_or_default());
+                ranges.push(begins..columns.len());
+            }
+        }
+        (self.spaces, self.columns) = (ranges, Some(columns));
+        self.bands = bands(&self.spaces, self.mixes);
+    }
+
+    /// How many columns the features have.
+    pub fn width(&self) -> usize {
+        self.columns.as_ref().map_or(self.x.ncols(), Vec::len)
     }
 
     /// The responses: n × V.
@@ -203,6 +241,12 @@ impl<T: Real + ReadableElement> Design<T> {
         let (lambdas, predicted) = solve::choose_and_predict(x, y, folds, fold, ridge)?;
         Ok((Chosen { lambdas, gammas: Vec::new() }, predicted))
     }
+}
+
+/// Bands of these spaces; none where there is but one, which a λ is enough for.
+fn bands(spaces: &[Vec<Range<usize>>], mixes: Option<(usize, u64)>) -> Option<Bands> {
+    let (count, seed) = mixes.filter(|_| spaces.len() > 1)?;
+    Some(Bands { spaces: spaces.to_vec(), mixes: banded::mixes(spaces.len(), count, seed) })
 }
 
 fn chosen(choice: banded::Choice, bands: &Bands) -> Chosen {

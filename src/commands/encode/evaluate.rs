@@ -62,13 +62,18 @@ fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) ->
     files.text("voxels.tsv", write::voxels(results, &data.voxels, &gammas))?;
     files.text("summary.json", serde_json::to_string_pretty(&summary)? + "\n")?;
     files.text("report.html", report.html())?;
+    files.figures(&report)?;
     files.finish()?;
     let mut out = io::stdout();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&summary)?)?;
     } else {
         write!(out, "{}", table::rows(&["region", "metric", "value", "95 %", "mean pattern"], &results.rows()))?;
-        writeln!(out, "\n{} (predictions.npy, scores.tsv, voxels.tsv, summary.json, report.html)", args.out.display())?;
+        writeln!(
+            out,
+            "\n{} (predictions.npy, scores.tsv, voxels.tsv, summary.json, report.html, figures)",
+            args.out.display()
+        )?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::{Value, json};
 
-use super::design::{Design, progress};
+use super::design::{Design, progress, settled};
 use super::scores::Quality;
 use crate::cli::{IdentifyArgs, RankBy};
 use crate::commands::table;
@@ -19,6 +19,11 @@ use crate::encoding::identification::{By, Identified, Rank, rank, scores};
 /// # Errors
 /// What cannot be read, divided, decomposed, or written; folds of one candidate.
 pub fn run(args: &IdentifyArgs) -> anyhow::Result<()> {
+    let (model, folds) = settled(&args.model, &args.folds);
+    let args = &IdentifyArgs { model, folds, ..args.clone() };
+    if args.folds.train.is_some() {
+        bail!("--train: `encode identify` needs residuals of every sample (use --folds)");
+    }
     let design = Design::<f64>::read(&args.model, &args.folds)?;
     let (y, scheme) = (design.y(), design.scheme);
     let (Folds { folds, .. }, _) = design.folds(scheme)?;

@@ -1,5 +1,6 @@
 //! Encoding models, offline: one file a command, over what `design` reads and checks for all of them.
 
+mod compare;
 mod design;
 mod evaluate;
 mod extract;
@@ -9,7 +10,9 @@ mod identify;
 mod import;
 mod predict;
 mod reads;
+mod report;
 mod scores;
+mod spaces;
 mod timing;
 mod validate;
 mod write;
@@ -28,5 +31,7 @@ pub fn run(command: &EncodeCommand) -> anyhow::Result<()> {
         EncodeCommand::Identify(args) => identify::run(args),
         EncodeCommand::Predict(args) => predict::run(args),
         EncodeCommand::Import(format) => import::run(format),
+        EncodeCommand::Compare(args) => compare::run(args),
+        EncodeCommand::Report(args) => report::run(args),
     }
 }

@@ -84,6 +84,8 @@ pub struct Certainty<'a> {
 pub struct Results {
     /// All voxels together, then each region, region by hemisphere, hemisphere and network.
     pub regions: Vec<RegionScores>,
+    /// The same, draw by draw.
+    pub sets: Vec<SetScores>,
     /// By voxel.
     pub voxels: Vec<VoxelScore>,
 }
@@ -148,7 +150,7 @@ impl Results {
                 region_scores(level, name, rows.len(), set, &within, &bootstrap)
             })
             .collect();
-        Ok(Self { regions, voxels })
+        Ok(Self { regions, sets: scored.sets, voxels })
     }
 
     /// The regions as a table for people.
@@ -207,6 +209,11 @@ fn sets(voxels: &[Voxel], quality: &[Quality]) -> Vec<Set> {
         }
     }
     found
+}
+
+/// The columns of all voxels together and of each region and so on, in the order in which they are scored.
+pub fn members(voxels: &[Voxel], quality: &[Quality]) -> Vec<Vec<usize>> {
+    sets(voxels, quality).into_iter().map(|set| set.columns).collect()
 }
 
 /// `LHPPA` of PPA in hemisphere L.

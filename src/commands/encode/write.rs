@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::scores::{Quality, Results};
 use crate::cli::{FoldArgs, ModelArgs};
 use crate::datasets::{Folder, Voxel};
+use crate::encoding::report::figures::NAMES;
 use crate::encoding::report::{Brain, FeatureSpace, Input, Provenance, RegionScores, Report, Setting};
 use crate::encoding::scoring::LEAST_CEILING;
 
@@ -16,6 +17,7 @@ use crate::encoding::scoring::LEAST_CEILING;
 pub struct Staged {
     folder: PathBuf,
     names: Vec<String>,
+    stale: Vec<String>,
 }
 
 impl Staged {
@@ -25,7 +27,7 @@ impl Staged {
     /// What the system refused.
     pub fn new(folder: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("--out {}", folder.display()))?;
-        Ok(Self { folder: folder.into(), names: Vec::new() })
+        Ok(Self { folder: folder.into(), names: Vec::new(), stale: Vec::new() })
     }
 
     /// Writes a file beside its place; `name` may have one folder in it.
@@ -50,6 +52,23 @@ impl Staged {
         self.add(name, |path| Ok(fs::write(path, content)?))
     }
 
+    /// Every figure of a report as SVG and PNG, in `figures/`.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn figures(&mut self, report: &Report) -> anyhow::Result<()> {
+        for figure in report.figures() {
+            self.text(&format!("figures/{}.svg", figure.name), figure.svg())?;
+            if let Some(pixels) = figure.png() {
+                self.text(&format!("figures/{}.png", figure.name), pixels)?;
+            }
+        }
+        // Those of an earlier result that this one has not would be taken for its own.
+        let stale = NAMES.iter().flat_map(|name| ["svg", "png"].map(|kind| format!("figures/{name}.{kind}")));
+        self.stale.extend(stale.filter(|name| !self.names.contains(name)));
+        Ok(())
+    }
+
     /// Moves all of them to their places.
     ///
     /// # Errors
@@ -58,6 +77,9 @@ impl Staged {
         let failed = || format!("--out {}", self.folder.display());
         for name in &self.names {
             fs::rename(self.partial(name), self.folder.join(name)).with_context(failed)?;
+        }
+        for path in self.stale.iter().map(|name| self.folder.join(name)).filter(|path| path.exists()) {
+            fs::remove_file(path).with_context(failed)?;
         }
         Ok(())
     }
@@ -145,13 +167,14 @@ pub fn intervals(runs: &[String]) -> String {
 /// What the reader must know of the data.
 pub fn notes(results: &Results, purged: usize) -> Vec<String> {
     let mut notes = Vec::new();
+    let voxels = |count: usize| if count == 1 { "1 voxel".to_owned() } else { format!("{count} voxels") };
     let left_out = results.voxels.iter().filter(|v| v.quality == Quality::NotFinite).count();
     if left_out > 0 {
-        notes.push(format!("{left_out} voxels hold values that are not finite, and are left out."));
+        notes.push(format!("Left out for values that are not finite: {}.", voxels(left_out)));
     }
     let constant = results.voxels.iter().filter(|v| v.quality == Quality::Constant).count();
     if constant > 0 {
-        notes.push(format!("{constant} voxels never vary: nothing of them can be explained, and they count as 0."));
+        notes.push(format!("Never vary, so that nothing can be explained, and count as 0: {}.", voxels(constant)));
     }
     if purged > 0 {
         notes.push(format!("{purged} times a sample was kept from teaching because its stimulus was to be predicted."));
@@ -159,7 +182,8 @@ pub fn notes(results: &Results, purged: usize) -> Vec<String> {
     let beside = results.regions.first().and_then(|all| all.normalised.as_ref());
     if let Some(left_out) = beside.map(|of| of.left_out).filter(|count| *count > 0) {
         notes.push(format!(
-            "{left_out} voxels have a noise ceiling below {LEAST_CEILING}, and are left out of the normalised scores."
+            "Left out of the normalised scores for a noise ceiling below {LEAST_CEILING}: {}.",
+            voxels(left_out)
         ));
     }
     notes
@@ -239,7 +263,7 @@ pub fn voxels(results: &Results, voxels: &[Voxel], gammas: &[(&str, &[f64])]) ->
 }
 
 /// What was typed, quoted where a shell needs it.
-fn command_line() -> String {
+pub fn command_line() -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./=,:+@%".contains(c);
     let quoted = |word: String| match !word.is_empty() && word.chars().all(plain) {
         true => word,

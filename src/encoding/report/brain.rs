@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Brain, View};
+use super::figure::{Anchor, Figure, LETTER, Mark, Size, fitted};
+use super::metric::number;
+use super::palette::HEAT;
+use super::{Brain, FeatureSpace, View};
 
 /// The most squares along the longest side.
 const MOST: f64 = 64.0;
@@ -47,6 +50,74 @@ fn apart(mut along: Vec<f64>) -> f64 {
     let steps = along.iter().zip(along.iter().skip(1)).map(|(a, b)| b - a).filter(|step| *step > 1e-3);
     let least = steps.fold(f64::INFINITY, f64::min);
     if least.is_finite() { least } else { 0.0 }
+}
+
+/// Every space's brain, seen from the right, the front and the top, and what the colours mean. One scale for all.
+pub(super) fn pictures(spaces: &[(&FeatureSpace, &Brain)], what: String) -> Figure {
+    const PANEL: f64 = 420.0;
+    const GAP: f64 = 20.0;
+    let squares = || spaces.iter().flat_map(|(_, brain)| &brain.views).flat_map(|view| &view.squares);
+    let most = squares().map(|(.., r)| f64::from(*r)).filter(|r| r.is_finite()).fold(0.0, f64::max).max(1e-3);
+    let below = squares().any(|(.., r)| *r < 0.0);
+    let columns = spaces.len().clamp(1, 2);
+    let width = PANEL * columns as f64 + GAP * (columns as f64 - 1.0);
+    let mut marks = Vec::new();
+    let mut top = 2.0;
+    for row in spaces.chunks(columns) {
+        let mut deepest = 0.0_f64;
+        for (place, (space, brain)) in row.iter().enumerate() {
+            let left = place as f64 * (PANEL + GAP);
+            let mut y = top;
+            if spaces.len() > 1 {
+                y += 14.0;
+                let words = fitted(&space.name, PANEL, LETTER);
+                marks.push(Mark::Text(Size::Label, Anchor::Start, [left, y - 3.0], words));
+            }
+            let across: usize = brain.views.iter().map(|view| view.size[0]).sum();
+            let up = brain.views.iter().map(|view| view.size[1]).max().unwrap_or(1);
+            let spare = GAP * brain.views.len().saturating_sub(1) as f64;
+            let edge = ((PANEL - spare) / across.max(1) as f64).min(190.0 / up.max(1) as f64);
+            let height = up as f64 * edge;
+            let mut x = left + (PANEL - spare - across as f64 * edge) / 2.0;
+            for (view, sides) in brain.views.iter().zip([["P", "A"], ["L", "R"], ["L", "R"]]) {
+                let wide = view.size[0] as f64 * edge;
+                draw(&mut marks, view, [x, y + height], edge, most);
+                for (at, side) in [(x + 4.0, sides[0]), (x + wide - 4.0, sides[1])] {
+                    marks.push(Mark::Text(Size::Tick, Anchor::Middle, [at, y + height + 12.0], side.into()));
+                }
+                x += wide + GAP;
+            }
+            deepest = deepest.max(y + height + 18.0);
+        }
+        top = deepest;
+    }
+    // What the colours mean.
+    let (from, step) = (width / 2.0 - 110.0, 22.0);
+    if below {
+        marks.push(Mark::Rect("below", [from - 52.0, top + 2.0, step, 9.0], String::new()));
+        marks.push(Mark::Text(Size::Tick, Anchor::Middle, [from - 41.0, top + 22.0], "below 0".into()));
+    }
+    for (i, colour) in HEAT.iter().enumerate() {
+        marks.push(Mark::Rect(colour, [from + i as f64 * step, top + 2.0, step, 9.0], String::new()));
+    }
+    for (i, value) in [0.0, most / 2.0, most].into_iter().enumerate() {
+        marks.push(Mark::Text(Size::Tick, Anchor::Middle, [from + i as f64 * 5.0 * step, top + 22.0], number(value)));
+    }
+    marks.push(Mark::Text(Size::Tick, Anchor::Start, [from + 10.0 * step + 22.0, top + 10.0], "r".into()));
+    Figure { name: "brain", what, width, height: top + 28.0, marks, key: Vec::new() }
+}
+
+/// One view, its lower left corner there; the squares of one colour are one mark.
+fn draw(marks: &mut Vec<Mark>, view: &View, [left, bottom]: [f64; 2], edge: f64, most: f64) {
+    let mut of_colour: BTreeMap<&'static str, Vec<[f64; 2]>> = BTreeMap::new();
+    for (column, row, r) in &view.squares {
+        let step = (f64::from(*r) / most * HEAT.len() as f64).floor().max(0.0) as usize;
+        let colour = if *r < 0.0 { "below" } else { HEAT.get(step.min(HEAT.len() - 1)).copied().unwrap_or("none") };
+        let corner = [left + f64::from(*column) * edge, bottom - f64::from(*row + 1) * edge];
+        of_colour.entry(colour).or_default().push(corner);
+    }
+    // A little larger, so that no ground shines through between neighbours.
+    marks.extend(of_colour.into_iter().map(|(colour, corners)| Mark::Squares(colour, edge + 0.15, corners)));
 }
 
 #[cfg(test)]
