@@ -4,7 +4,7 @@
 //! arrays are numbers 0 and 1. What has no place in such a tree (sparse and complex arrays, objects, functions) is
 //! [`Value::Unread`], and is an error only for who asks for it.
 //!
-//! **Invariants.** No size in a file is believed before bytes of that size are there, nor past [`MOST_NUMBERS`]. What is
+//! **Invariants.** No size in a file is believed before bytes of that size are there, nor past `MOST_NUMBERS`. What is
 //! wrong is told with the file, and with the byte or the variable.
 //!
 //! Source: MathWorks, *MAT-File Format* (version 5); for 7.3, HDF5 with a block of 512 bytes before it, where
