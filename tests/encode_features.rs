@@ -279,7 +279,7 @@ fn what_cannot_be_done_is_told_with_the_fix() {
     refused(
         &features(folder, &model, &["--layers", "L1"]),
         65,
-        &["no layer \"L1\" in manifest.toml (there are: none)"],
+        &["no layer \"L1\" in manifest.toml (there are: embeddings, layer1,"],
     );
     refused(&features(folder, &model, &["--name", "a/b"]), 64, &["no name for a feature space"]);
     refused(&features(folder, &model, &["--name", "a", "--name", "b"]), 64, &["2 names for 1 models"]);
