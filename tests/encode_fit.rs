@@ -144,6 +144,54 @@ fn a_model_predicts_what_its_weights_say_and_needs_no_responses() {
 }
 
 #[test]
+fn a_model_of_scaled_features_takes_them_as_they_come() {
+    let Some(python) = common::python(&["sklearn"]) else { return };
+    let temporary = tempfile::tempdir().unwrap();
+    let (folder, new) = (temporary.path(), temporary.path().join("new"));
+    dataset(folder, ROWS, 3);
+    dataset(&new, 30, 5);
+    let told =
+        done(&["fit", ".", "--lambda", "10", "--delays", "1,2", "--scale", "column", "--out", "m.neurod"], folder);
+    assert!(told.contains("does not learn on live: its λ is of scaled features"), "{told}");
+    done(&["predict", "m.neurod", "new", "--out", "p.npy"], folder);
+    write_npy(folder.join("x.npy"), &delayed(folder)).unwrap();
+    write_npy(folder.join("new.npy"), &delayed(&new)).unwrap();
+    let script = "import numpy as np
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+x, y, new = (np.load(name) for name in ('x.npy', 'responses.npy', 'new.npy'))
+np.save('expected.npy', make_pipeline(StandardScaler(), Ridge(10)).fit(x, y).predict(new))";
+    let python = std::env::current_dir().unwrap().join(python);
+    assert!(Command::new(python).args(["-c", script]).current_dir(folder).status().unwrap().success());
+    let [predicted, expected]: [Array2<f64>; 2] =
+        ["p.npy", "expected.npy"].map(|name| read_npy(folder.join(name)).unwrap());
+    assert!(predicted.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9), "{predicted} {expected}");
+}
+
+#[test]
+fn a_banded_model_with_even_bands_is_ridge_with_twice_the_lambda() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    dataset(folder, ROWS, 3);
+    let weights = |lambda: &[&str], name: &str| -> Array2<f64> {
+        let out = format!("{name}.npy");
+        let model = format!("{name}.neurod");
+        done(&[&["fit", ".", "--out", &model, "--export-weights", &out], lambda].concat(), folder);
+        read_npy(folder.join(out)).unwrap()
+    };
+    // One mix: γ = 1/2 for each of two spaces.
+    let even = weights(&["--lambda", "10", "--banded", "1"], "even");
+    let plain = weights(&["--lambda", "20"], "plain");
+    assert!(even.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-12), "{even} {plain}");
+    // Many: each voxel has its own.
+    let mixed = weights(&["--grid", "0.1,1,10,100", "--folds", "runs", "--banded", "10"], "mixed");
+    assert!(mixed.iter().all(|w| w.is_finite()) && mixed != even);
+    let model = FittedModel::read(&folder.join("mixed.neurod")).unwrap();
+    assert!(model.moments.is_none() && model.description.provenance.command.contains("--banded 10"));
+}
+
+#[test]
 fn learning_on_from_a_model_is_ridge_on_the_old_rows_and_the_new() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();

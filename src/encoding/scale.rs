@@ -67,6 +67,16 @@ impl Scaler {
         Self { means: vec![0.0; columns], factors }
     }
 
+    /// Makes weights (F × V) and intercepts that were fitted in the new units those of features as they come.
+    pub fn undo<T: Real>(&self, weights: &mut Array2<T>, intercepts: &mut [f64]) {
+        for (mut row, (mean, factor)) in weights.rows_mut().into_iter().zip(self.means.iter().zip(&self.factors)) {
+            for (weight, intercept) in row.iter_mut().zip(intercepts.iter_mut()) {
+                *weight = T::of(weight.wide() * factor);
+                *intercept -= mean * weight.wide();
+            }
+        }
+    }
+
     /// The features in their new units: n × F.
     pub fn apply<T: Real>(&self, x: ArrayView2<'_, T>) -> Array2<T> {
         let mut out = x.to_owned();

@@ -17,7 +17,7 @@ use crate::encoding::EncodingError;
 use crate::encoding::banded::{self, Bands};
 use crate::encoding::folds::{Fold, Folds, Part, Samples, Scheme, differ, divide, repeated};
 use crate::encoding::scale::{Scale, Scaler};
-use crate::encoding::solve::{self, Criterion, Lambda, Ridge};
+use crate::encoding::solve::{self, Criterion, Lambda, Ridge, Weights};
 use crate::linalg::Real;
 
 /// Folds of the teaching rows in which λ is chosen, where they are not runs.
@@ -142,16 +142,20 @@ impl<T: Real + ReadableElement> Design<T> {
             Some(columns) => self.x.select(Axis(1), columns).into(),
             None => self.x.view().into(),
         };
-        if self.scale == Scale::None {
-            return x;
+        match self.scale {
+            Scale::None => x,
+            _ => self.scaler(x.view(), rows).apply(x.view()).into(),
         }
+    }
+
+    fn scaler(&self, x: ArrayView2<'_, T>, rows: &[usize]) -> Scaler {
         let mut space_of = vec![0; x.ncols()];
         for (space, ranges) in self.spaces.iter().enumerate() {
             for range in ranges {
                 space_of.get_mut(range.clone()).into_iter().for_each(|columns| columns.fill(space));
             }
         }
-        Scaler::of(x.view(), rows, &space_of, self.scale).apply(x.view()).into()
+        Scaler::of(x, rows, &space_of, self.scale)
     }
 
     /// Goes on with these of the feature spaces it has read, by their places, side by side.
@@ -224,6 +228,28 @@ impl<T: Real + ReadableElement> Design<T> {
             Some(bands) => Ok(chosen(banded::choose(x, y, folds, &self.ridge, bands)?, bands)),
             None => Ok(Chosen { lambdas: solve::choose(x, y, folds, &self.ridge)?, gammas: Vec::new() }),
         }
+    }
+
+    /// The same, and the weights that all rows teach with it, for features as they come, whatever units they were fitted in.
+    ///
+    /// # Errors
+    /// Features that cannot be decomposed.
+    pub fn choose_and_fit(&self, folds: &[Fold]) -> Result<(Chosen, Weights<T>), EncodingError> {
+        let everything = Vec::from_iter(0..self.x.nrows());
+        let (x, y, ridge) = (self.scaled(&everything), self.y(), &self.ridge);
+        let (chosen, mut fitted) = match &self.bands {
+            Some(bands) => {
+                let choice = banded::choose(x.view(), y, folds, ridge, bands)?;
+                let fitted = banded::fit(x.view(), y, &everything, &choice, bands, ridge.centre)?;
+                (chosen(choice, bands), fitted)
+            }
+            None => {
+                let (lambdas, fitted) = solve::choose_and_fit(x.view(), y, folds, &everything, ridge)?;
+                (Chosen { lambdas, gammas: Vec::new() }, fitted)
+            }
+        };
+        self.scaler(self.x.view(), &everything).undo(&mut fitted.weights, &mut fitted.intercepts);
+        Ok((chosen, fitted))
     }
 
     /// The same, and what `fold` predicts with it: its predicted rows × V.

@@ -15,7 +15,7 @@ use super::design::{Chosen, Design, progress};
 use super::scores::Quality;
 use crate::cli::{FitArgs, ScaleArg};
 use crate::datasets::Voxel;
-use crate::encoding::solve::{Weights, fit};
+use crate::encoding::solve::Weights;
 use crate::frame::Unit;
 use crate::ridge::{Description, FeatureSpace, FittedModel, Moments, Provenance, Target};
 
@@ -32,15 +32,13 @@ pub fn run(args: &FitArgs) -> anyhow::Result<()> {
         .map_err(|_| anyhow::anyhow!("--unit {}: give uV, uV2, z, psc or a.u.", args.unit))?;
     let design = Design::<f64>::read(&args.model, &args.folds)?;
     let (x, y) = (design.x.view(), design.y());
-    let everything: Vec<usize> = (0..y.nrows()).collect();
-    let bar = progress(3, "step");
-    let Chosen { lambdas, .. } = design.choose(&design.inner_folds(&everything, design.scheme)?)?;
-    bar.inc(1);
-    let Weights { weights, intercepts } = fit(x, y, &everything, &lambdas, design.ridge.centre)?;
+    let bar = progress(2, "step");
+    let folds = design.inner_folds(&Vec::from_iter(0..y.nrows()), design.scheme)?;
+    let (Chosen { lambdas, .. }, Weights { weights, intercepts }) = design.choose_and_fit(&folds)?;
     bar.inc(1);
     let (features, targets) = weights.dim();
-    let moments = (design.ridge.centre && !args.no_moments)
-        .then(|| Moments::of_rows(&row_major(x), &row_major(y), features, targets));
+    let moments =
+        never_learns(args).is_none().then(|| Moments::of_rows(&row_major(x), &row_major(y), features, targets));
     let feature_means = match design.ridge.centre {
         true => x.mean_axis(ndarray::Axis(0)).map(|means| means.to_vec()).unwrap_or_default(),
         false => vec![0.0; features],
@@ -65,17 +63,22 @@ pub fn run(args: &FitArgs) -> anyhow::Result<()> {
 /// What a model file has no words for.
 fn unfit(args: &FitArgs) -> anyhow::Result<()> {
     let model = &args.model;
-    let asked = [
-        ("--scale", model.scale != ScaleArg::None),
-        ("--banded", model.banded.is_some()),
-        ("--hrf", model.hrf.is_some()),
-        ("--paper", model.paper),
-        ("--train", args.folds.train.is_some()),
-    ];
+    let asked = [("--hrf", model.hrf.is_some()), ("--paper", model.paper), ("--train", args.folds.train.is_some())];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((option, _)) => bail!("{option}: `encode fit` does not take it (`encode evaluate` does)"),
         None => Ok(()),
     }
+}
+
+/// Why the model predicts, and does not learn on; nothing where it does.
+fn never_learns(args: &FitArgs) -> Option<&'static str> {
+    Some(match () {
+        () if args.no_moments => "its moments were left out",
+        () if args.model.no_centre => "it was not centred",
+        () if args.model.scale != ScaleArg::None => "its λ is of scaled features",
+        () if args.model.banded.is_some() => "each of its feature spaces has a λ of its own",
+        () => return None,
+    })
 }
 
 fn row_major(array: ndarray::ArrayView2<'_, f64>) -> Vec<f64> {
@@ -129,6 +132,10 @@ fn command(args: &FitArgs) -> String {
         words += &format!(" --delays {}", list(args.model.delays.iter().map(usize::to_string).collect()));
     }
     words += &args.model.tr.map(|tr| format!(" --tr {tr}")).unwrap_or_default();
+    if args.model.scale != ScaleArg::None {
+        words += &format!(" --scale {}", format!("{:?}", args.model.scale).to_lowercase());
+    }
+    words += &args.model.banded.map(|count| format!(" --banded {count}")).unwrap_or_default();
     words += if args.model.no_centre { " --no-centre" } else { "" };
     words + if args.no_moments { " --no-moments" } else { "" }
 }
@@ -198,8 +205,7 @@ fn tell(args: &FitArgs, model: &FittedModel) -> anyhow::Result<()> {
     if left_out > 0 {
         writeln!(out, "{left_out} targets hold values that are not finite, and are left out")?;
     }
-    if !learns {
-        let why = if args.model.no_centre { "it was not centred" } else { "its moments were left out" };
+    if let Some(why) = never_learns(args) {
         writeln!(out, "it predicts, and does not learn on live: {why}")?;
     }
     Ok(())
