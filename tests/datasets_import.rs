@@ -245,6 +245,8 @@ fn bids_volumes_get_the_event_that_covers_their_middle() {
 
     run(&["--mask", "sub-7/func/mask.nii.gz", "--standardize", "--out", "z"]);
     assert!(farthest(&responses(&folder.join("z")), &expected(&folder.join("bids_z.npy"))) < 1e-5);
+    run(&["--mask", "sub-7/func/mask.nii.gz", "--detrend", "--standardize", "--out", "flat"]);
+    assert!(farthest(&responses(&folder.join("flat")), &expected(&folder.join("bids_flat.npy"))) < 1e-5);
     let labels = ["--dseg", "sub-7/func/atlas_dseg.nii.gz", "--labels", "sub-7/func/atlas_dseg.tsv"];
     run(&[&labels[..], &["--mean", "--out", "means"]].concat());
     assert!(farthest(&responses(&folder.join("means")), &expected(&folder.join("bids_mean.npy"))) < 1e-4);

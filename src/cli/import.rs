@@ -116,6 +116,9 @@ pub struct BidsArgs {
     /// Seconds a volume takes; by default what the images say
     #[arg(long, value_name = "SECONDS")]
     pub tr: Option<f64>,
+    /// Take every column's mean and linear trend away within each run
+    #[arg(long)]
+    pub detrend: bool,
     /// Bring every column to mean 0 and deviation 1 within each run
     #[arg(long)]
     pub standardize: bool,

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, ArrayViewMut1, Axis};
+use ndarray::{Array2, Axis};
 
 use super::plain::Plain;
 use super::{DatasetError, Voxel};
@@ -39,6 +39,8 @@ pub struct Bids {
     pub mean: bool,
     /// Seconds a volume takes; by default what the image says.
     pub tr: Option<f64>,
+    /// Whether each column's mean and linear trend are taken away within each run.
+    pub detrend: bool,
     /// Whether each column is brought to mean 0 and deviation 1 within each run.
     pub standardize: bool,
     /// The sentence of an event, with its columns in braces.
@@ -90,13 +92,16 @@ impl Bids {
         if let Some(path) = &self.samples {
             shown = self.table(path, &of_image)?;
         }
-        if self.standardize {
-            standardize(&mut responses, &shown.run);
+        if self.detrend || self.standardize {
+            self.clean(&mut responses, &shown.run);
         }
         let named = [&self.samples, &self.mask, &self.labels, &self.names];
         let sources = self.images.iter().chain(&files).chain(named.into_iter().flatten()).cloned().collect();
         let none = shown.label.iter().filter(|label| label.is_empty()).count();
         let mut notes = vec![format!("{none} of {} volumes have no event", responses.nrows())];
+        if self.detrend {
+            notes.push("every column's mean and linear trend are taken away within each run".into());
+        }
         if self.standardize {
             notes.push("every column has mean 0 and deviation 1 within each run".into());
         }
@@ -193,6 +198,35 @@ impl Bids {
 
     fn sentences(&self) -> Vec<SentenceRule> {
         self.text.iter().map(|text| SentenceRule { text: text.clone(), ..SentenceRule::default() }).collect()
+    }
+
+    /// Takes trend or scale away, column by column and run by run; a column that does not vary becomes 0.
+    fn clean(&self, responses: &mut Array2<f32>, runs: &[String]) {
+        let mut of_run: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        runs.iter().enumerate().for_each(|(row, run)| of_run.entry(run).or_default().push(row));
+        for mut column in responses.columns_mut() {
+            for rows in of_run.values() {
+                let n = rows.len() as f64;
+                let values: Vec<f64> = rows.iter().map(|row| column.get(*row).map_or(0.0, |v| f64::from(*v))).collect();
+                let mean = values.iter().sum::<f64>() / n;
+                // Times about their middle are orthogonal to the mean.
+                let times: Vec<f64> = (0..rows.len()).map(|t| t as f64 - (n - 1.0) / 2.0).collect();
+                let along = times.iter().zip(&values).map(|(t, v)| t * v).sum::<f64>();
+                let length = times.iter().map(|t| t * t).sum::<f64>();
+                let slope = if self.detrend && length > 0.0 { along / length } else { 0.0 };
+                let rest: Vec<f64> = times.iter().zip(&values).map(|(t, v)| v - mean - slope * t).collect();
+                let deviation = (rest.iter().map(|v| v * v).sum::<f64>() / n).sqrt();
+                // What rounding alone leaves of a column is no signal.
+                let varies = deviation > 1e-7 * mean.abs();
+                let scale = if self.standardize { 1.0 / deviation } else { 1.0 };
+                for (row, value) in rows.iter().zip(rest) {
+                    column
+                        .get_mut(*row)
+                        .into_iter()
+                        .for_each(|cell| *cell = if varies { value * scale } else { 0.0 } as f32);
+                }
+            }
+        }
     }
 
     /// What is shown at each of `n` volumes, by a table with a row for each.
@@ -303,26 +337,6 @@ fn series(image: &Volumes, columns: &Columns, step: &dyn Fn(u64)) -> Result<Arra
     }
     let shape = (values.len() / columns.members.len().max(1), columns.members.len());
     Array2::from_shape_vec(shape, values).map_err(|error| wrong(&image.path, &error.to_string()))
-}
-
-/// Mean 0 and deviation 1 of every column within each run; 0 where a column does not change.
-fn standardize(responses: &mut Array2<f32>, runs: &[String]) {
-    let mut of_run: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    runs.iter().enumerate().for_each(|(row, run)| of_run.entry(run).or_default().push(row));
-    for mut column in responses.columns_mut() {
-        for rows in of_run.values() {
-            let n = rows.len() as f64;
-            let at = |column: &ArrayViewMut1<'_, f32>, row: usize| column.get(row).map_or(0.0, |v| f64::from(*v));
-            let mean = rows.iter().map(|row| at(&column, *row)).sum::<f64>() / n;
-            let deviation = (rows.iter().map(|row| (at(&column, *row) - mean).powi(2)).sum::<f64>() / n).sqrt();
-            for row in rows {
-                let z = if deviation > 0.0 { (at(&column, *row) - mean) / deviation } else { 0.0 };
-                if let Some(cell) = column.get_mut(*row) {
-                    *cell = z as f32;
-                }
-            }
-        }
-    }
 }
 
 /// The mean place of these voxels.

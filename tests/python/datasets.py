@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import scipy.io
+import scipy.signal
 
 from mat_files import cells, hdf5, scipy_form
 
@@ -99,6 +100,8 @@ for run in ["01", "02"]:
     rows.append(series.reshape(60, 10, order="F")[mask.ravel(order="F") == 1].T)
     means.append(np.stack([series[labels == label].mean(0) for label in (11, 12)], 1))
 np.save(folder / "bids_mask.npy", np.vstack(rows))
+flat = [scipy.signal.detrend(r.astype(float), axis=0) for r in rows]
+np.save(folder / "bids_flat.npy", np.vstack([r / r.std(0) for r in flat]))
 np.save(folder / "bids_z.npy", np.vstack([(r - r.mean(0, dtype=float)) / r.std(0, dtype=float) for r in rows]))
 np.save(folder / "bids_mean.npy", np.vstack(means))
 places = [nibabel.affines.apply_affine(affine, i) for i in sorted(np.argwhere(mask), key=lambda i: tuple(i[::-1]))]

@@ -83,6 +83,7 @@ fn bids(args: &BidsArgs) -> anyhow::Result<()> {
         names: args.labels.clone(),
         mean: args.mean,
         tr: args.tr,
+        detrend: args.detrend,
         standardize: args.standardize,
         text: args.text.clone(),
         rest: args.rest.clone(),
