@@ -161,13 +161,16 @@ pub(super) async fn command(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     app.guard.origin(&headers)?;
-    let body = body.map_err(|error| match error.status() {
-        status @ StatusCode::PAYLOAD_TOO_LARGE => {
-            Refusal::new(status, "the body is too large".into(), "send at most 64 KiB")
-        }
-        status => Refusal::new(status, error.body_text(), "send the whole body"),
-    })?;
+    let body = whole(body, "send at most 64 KiB")?;
     carry_out(&app, &name, parse(&name, &body)?).await
+}
+
+/// The body, unless it is too large, for which `fix` says how large it may be, or broke off.
+pub(super) fn whole(body: Result<Bytes, BytesRejection>, fix: &str) -> Result<Bytes, Refusal> {
+    body.map_err(|error| match error.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(status, "the body is too large".into(), fix),
+        status => Refusal::new(status, error.body_text(), "send the whole body"),
+    })
 }
 
 /// Hands a command to the daemon and waits for what came of it.

@@ -16,7 +16,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::{Command, LARGEST_BODY, LONGEST_TEXT, Stimulus, carry_out, read};
+use super::api::{Command, LARGEST_BODY, LONGEST_TEXT, Stimulus, carry_out, read, whole};
 use super::refusal::Refusal;
 use super::state::App;
 use crate::frame::Picture;
@@ -63,12 +63,7 @@ pub(super) async fn show(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     app.guard.origin(&headers)?;
-    let body = body.map_err(|error| match error.status() {
-        status @ StatusCode::PAYLOAD_TOO_LARGE => {
-            Refusal::new(status, "the body is too large".into(), "send at most 16 MiB")
-        }
-        status => Refusal::new(status, error.body_text(), "send the whole body"),
-    })?;
+    let body = whole(body, "send at most 16 MiB")?;
     let Query(beside) = query.map_err(|error| bad(error.body_text()))?;
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     carry_out(&app, "stimulus", Command::Stimulus(understand(kind, beside, &body)?)).await

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::design::{Design, progress, settled};
 use super::scores::Quality;
+use super::validate::out_of_fold;
 use crate::cli::{IdentifyArgs, RankBy};
 use crate::commands::table;
 use crate::encoding::folds::{Fold, Folds};
@@ -25,17 +26,10 @@ pub fn run(args: &IdentifyArgs) -> anyhow::Result<()> {
         bail!("--train: `encode identify` needs residuals of every sample (use --folds)");
     }
     let design = Design::<f64>::read(&args.model, &args.folds)?;
-    let (y, scheme) = (design.y(), design.scheme);
-    let (Folds { folds, .. }, _) = design.folds(scheme)?;
+    let y = design.y();
+    let (Folds { folds, .. }, _) = design.folds(design.scheme)?;
     let bar = progress(folds.len(), "fold");
-    let mut predicted = Array2::zeros(y.raw_dim());
-    for fold in &folds {
-        let (_, of_fold) = design.choose_and_predict(&design.inner_folds(&fold.train, scheme)?, fold)?;
-        for (row, values) in fold.test.iter().zip(of_fold.rows()) {
-            predicted.row_mut(*row).assign(&values);
-        }
-        bar.inc(1);
-    }
+    let (predicted, _) = out_of_fold(&design, &folds, &bar)?;
     bar.finish_and_clear();
     let good: Vec<bool> = design.quality.iter().map(|quality| *quality == Quality::Good).collect();
     let mut regions: Vec<(String, Vec<bool>)> = vec![("all".into(), good.clone())];

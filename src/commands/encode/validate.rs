@@ -1,11 +1,13 @@
 //! What would these features predict of samples they never saw? Cross-validation of one design, for every command.
 
+use indicatif::ProgressBar;
 use ndarray::Array2;
 use ndarray_npy::ReadableElement;
 
 use super::design::{Chosen, Design, progress};
 use super::scores::{Certainty, Quality, Results};
-use crate::encoding::folds::{Folds, Scheme};
+use crate::encoding::EncodingError;
+use crate::encoding::folds::{Fold, Folds, Scheme};
 use crate::linalg::Real;
 
 /// Out-of-fold predictions and how good they are.
@@ -54,16 +56,7 @@ pub fn cross_validate<T: Real + ReadableElement>(
     let y = design.y();
     let (Folds { folds, purged }, repeated) = design.folds(scheme)?;
     let bar = progress(folds.len() + 1, "fold");
-    let mut predicted = Array2::from_elem(y.raw_dim(), T::of(f64::NAN));
-    let mut chosen = None;
-    for fold in &folds {
-        let (by_fold, of_fold) = design.choose_and_predict(&design.inner_folds(&fold.train, scheme)?, fold)?;
-        for (row, values) in fold.test.iter().zip(of_fold.rows()) {
-            predicted.row_mut(*row).assign(&values);
-        }
-        chosen = Some(by_fold);
-        bar.inc(1);
-    }
+    let (mut predicted, chosen) = out_of_fold(design, &folds, &bar)?;
     let chosen = match chosen {
         Some(chosen) if scheme == Scheme::Once => chosen,
         _ => design.choose(&design.inner_folds(&Vec::from_iter(0..y.nrows()), scheme)?)?,
@@ -78,6 +71,28 @@ pub fn cross_validate<T: Real + ReadableElement>(
         }
     }
     let samples = folds.iter().map(|fold| fold.test.len()).sum();
-    let predicted = data.in_place(predicted.view());
+    let predicted = data.in_place(predicted);
     Ok(Validated { predicted, results, folds: folds.len(), purged, repeated, samples, chosen })
+}
+
+/// What every fold predicts of its own samples (n × V; NaN of samples that none predicts), and what the last one chose.
+///
+/// # Errors
+/// Samples that cannot be divided to choose λ; features that cannot be decomposed.
+pub fn out_of_fold<T: Real + ReadableElement>(
+    design: &Design<T>,
+    folds: &[Fold],
+    bar: &ProgressBar,
+) -> Result<(Array2<T>, Option<Chosen>), EncodingError> {
+    let mut predicted = Array2::from_elem(design.y().raw_dim(), T::of(f64::NAN));
+    let mut chosen = None;
+    for fold in folds {
+        let (by_fold, of_fold) = design.choose_and_predict(&design.inner_folds(&fold.train, design.scheme)?, fold)?;
+        for (row, values) in fold.test.iter().zip(of_fold.rows()) {
+            predicted.row_mut(*row).assign(&values);
+        }
+        chosen = Some(by_fold);
+        bar.inc(1);
+    }
+    Ok((predicted, chosen))
 }
