@@ -2,6 +2,7 @@
 
 mod encode;
 mod import;
+mod network;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ pub use encode::{
     PredictArgs, RankBy, ReportArgs, ScaleArg, Score,
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
+pub use network::NetworkCommand;
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///
@@ -87,6 +89,14 @@ pub enum Command {
   neurod encode evaluate data --lambda auto --folds runs --out scores"
     )]
     Encode(EncodeCommand),
+    /// Brain networks: build them, learn from them, find what they turn on
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  neurod network build scans --kind pearson --fisher-z --out networks.npz
+  neurod network benchmark networks.npz --labels participants.tsv:diagnosis --models all --folds 5 --out results"
+    )]
+    Network(NetworkCommand),
     /// Measure this machine: filter, ridge, prediction
     #[command(after_help = "Examples:
   neurod bench

@@ -28,6 +28,9 @@ pub mod ridge;
 pub mod datasets;
 pub mod encoding;
 
+// How do regions interact, and what does that say of a person?
+pub mod network;
+
 // Which thread does what, and how do they talk?
 pub mod ring;
 pub mod runtime;
@@ -41,6 +44,8 @@ pub mod app;
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod draws;
 pub mod exit;
 mod linalg;
 pub mod native;
+mod parallel;

@@ -7,6 +7,7 @@ pub mod check;
 pub mod demo;
 pub mod doctor;
 pub mod encode;
+pub mod network;
 pub mod replay;
 pub mod run;
 pub mod score;
@@ -24,6 +25,7 @@ use crate::encoders::EncoderError;
 use crate::encoding::EncodingError;
 use crate::exit::Exit;
 use crate::native::NativeError;
+use crate::network::NetworkError;
 use crate::publish::lsl::OutletError;
 use crate::ridge::{CheckpointError, ModelError};
 
@@ -41,6 +43,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Streams(args) => streams::run(&args).map(success),
         Command::Doctor(args) => doctor::run(&args),
         Command::Encode(command) => encode::run(&command).map(success),
+        Command::Network(command) => network::run(&command).map(success),
         Command::Bench(args) => bench::run(&args).map(success),
     };
     match done {
@@ -63,7 +66,11 @@ pub fn exit_of(error: &Error) -> Exit {
         Exit::Unavailable
     } else if error.downcast_ref::<CheckpointError>().is_some() {
         Exit::Io
-    } else if error.is::<DatasetError>() || error.is::<EncodingError>() || error.is::<EncoderError>() {
+    } else if error.is::<DatasetError>()
+        || error.is::<NetworkError>()
+        || error.is::<EncodingError>()
+        || error.is::<EncoderError>()
+    {
         Exit::Data
     } else if let Some(model) = error.downcast_ref::<ModelError>() {
         AppError::exit_of_model(model)

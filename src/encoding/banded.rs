@@ -10,11 +10,11 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2};
 
 use super::EncodingError;
-use super::draws::Draws;
 use super::folds::Fold;
 use super::plan::{Lambdas, Learned, Plan, Wanted, best};
 use super::products::Products;
 use super::solve::{Lambda, Ridge, Weights, same_rows};
+use crate::draws::Draws;
 use crate::linalg::Real;
 
 /// Feature spaces, and the mixes of them that are tried.

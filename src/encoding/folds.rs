@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::EncodingError;
-use super::draws::Draws;
+use crate::draws::Draws;
 
 /// How samples are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

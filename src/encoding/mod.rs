@@ -10,12 +10,10 @@
 pub mod banded;
 mod basis;
 pub mod ceiling;
-mod draws;
 mod filters;
 pub mod folds;
 pub mod identification;
 pub mod metrics;
-mod parallel;
 pub mod partition;
 mod plan;
 mod products;

@@ -100,7 +100,7 @@ mod tests {
     use ndarray::{Array2, Axis, concatenate};
 
     use super::*;
-    use crate::encoding::draws::Draws;
+    use crate::draws::Draws;
     use crate::encoding::folds::{Samples, Scheme, divide};
     use crate::encoding::solve::predict;
 

@@ -12,8 +12,8 @@ use std::ops::Range;
 
 use ndarray::ArrayView2;
 
-use super::parallel;
 use crate::linalg::{self, Real};
+use crate::parallel;
 
 /// Columns (or rows) of a Gram matrix that are computed together.
 const PANEL: usize = 256;

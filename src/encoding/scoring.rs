@@ -15,10 +15,10 @@ use ndarray::{Array2, ArrayView2, Axis};
 use self::part::{Errors, Moments, Part, Tally};
 use super::folds::Fold;
 use super::metrics::{self, Scores};
-use super::parallel;
 use super::statistics::{Blocks, Bootstrap, StatisticsError, mean_of, two_v_two_of};
 use super::two_v_two::{two_v_two_among, two_v_two_of_patterns};
 use crate::linalg::Real;
+use crate::parallel;
 
 /// Voxels that are computed together.
 const TOGETHER: usize = 128;
@@ -268,7 +268,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::draws::Draws;
+    use crate::draws::Draws;
     use crate::encoding::folds::{Samples, Scheme, divide};
     use crate::encoding::metrics::{mae, mean_patterns, pearson_per_sample, pearson_per_voxel, r2_per_voxel};
     use crate::encoding::two_v_two::two_v_two;

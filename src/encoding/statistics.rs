@@ -22,9 +22,9 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::draws::Draws;
 use super::metrics::MetricError;
-use super::parallel;
+use crate::draws::Draws;
+use crate::parallel;
 pub use voxels::{Redrawn, VoxelSums};
 
 /// Why there is no statistic.

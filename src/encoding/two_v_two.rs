@@ -16,8 +16,8 @@ use ndarray::{ArrayView1, ArrayView2};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::metrics::{MetricError, check};
-use super::parallel;
 use crate::linalg::Real;
+use crate::parallel;
 
 /// Sums of two cosines that differ by no more are equal: the rest is rounding, which would make chance out of ties.
 const TIE: f64 = 1e-12;

@@ -98,7 +98,7 @@ impl VoxelSums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::draws::Draws;
+    use crate::draws::Draws;
     use crate::encoding::metrics::{pearson_per_voxel, r2_per_voxel};
 
     fn data() -> (Array2<f32>, Array2<f32>) {

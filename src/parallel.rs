@@ -8,7 +8,7 @@ use std::thread;
 
 /// Does `work` for every job in `0..jobs`, into one accumulator per thread; which job goes into which is left to chance,
 /// so the caller may combine them only in ways where order does not matter.
-pub(super) fn fold<T: Send>(jobs: usize, new: impl Fn() -> T + Sync, work: impl Fn(&mut T, usize) + Sync) -> Vec<T> {
+pub(crate) fn fold<T: Send>(jobs: usize, new: impl Fn() -> T + Sync, work: impl Fn(&mut T, usize) + Sync) -> Vec<T> {
     fold_on(thread::available_parallelism().map_or(1, NonZero::get), jobs, new, work)
 }
 
@@ -30,7 +30,7 @@ fn fold_on<T: Send>(
         }
     };
     thread::scope(|scope| {
-        let named = |i: usize| thread::Builder::new().name(format!("encode:{i}"));
+        let named = |i: usize| thread::Builder::new().name(format!("work:{i}"));
         // Where the system refuses a thread, the others take its jobs.
         let others: Vec<_> = (1..threads.min(jobs)).filter_map(|i| named(i).spawn_scoped(scope, run).ok()).collect();
         let mut all = vec![run()];
@@ -45,7 +45,7 @@ fn fold_on<T: Send>(
 }
 
 /// `work(0)`, `work(1)`, …, in that order.
-pub(super) fn map<T: Send>(jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(crate) fn map<T: Send>(jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let mut done: Vec<(usize, T)> =
         fold(jobs, Vec::new, |into: &mut Vec<_>, job| into.push((job, work(job)))).into_iter().flatten().collect();
     done.sort_unstable_by_key(|(job, _)| *job);

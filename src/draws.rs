@@ -5,7 +5,7 @@
 
 /// A generator of uniform 64-bit numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Draws(u64);
+pub(crate) struct Draws(u64);
 
 impl Draws {
     /// The generator of draw number `draw`.
@@ -36,7 +36,7 @@ impl Draws {
     }
 
     /// Normal, with mean 0 and variance 1 (Box and Muller).
-    fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 

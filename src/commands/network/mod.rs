@@ -1,0 +1,11 @@
+//! Brain networks, offline: one file a command.
+
+use crate::cli::NetworkCommand;
+
+/// Does what was asked for.
+///
+/// # Errors
+/// Why not.
+pub fn run(command: &NetworkCommand) -> anyhow::Result<()> {
+    match *command {}
+}

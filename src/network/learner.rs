@@ -1,0 +1,39 @@
+//! What learns from networks? Whatever turns samples with targets into a model that predicts.
+
+use ndarray::Array2;
+
+use super::{NetworkError, Networks, Targets};
+
+/// Some samples of a set.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// All of them.
+    pub networks: &'a Networks,
+    /// What is to be learned of all of them.
+    pub targets: &'a Targets,
+    /// Which.
+    pub rows: &'a [usize],
+}
+
+/// A way to learn, with its settings: a graph neural network of certain modules, a logistic regression of a certain C.
+pub trait Learner: Send + Sync {
+    /// Its name in tables.
+    fn name(&self) -> String;
+
+    /// Learns from `train`; a model that is trained in epochs stops by `validation`, whose participants are others. Sees nothing
+    /// else, and gives the same model for the same seed.
+    ///
+    /// # Errors
+    /// What the samples lack for this way to learn.
+    fn fit(&self, train: Rows<'_>, validation: Option<Rows<'_>>, seed: u64) -> Result<Box<dyn Fitted>, NetworkError>;
+}
+
+/// What was learned.
+pub trait Fitted: Send + Sync {
+    /// For samples of `rows` (whose targets are not looked at): of classes their probabilities, rows × classes; of a number the
+    /// number, rows × 1.
+    ///
+    /// # Errors
+    /// Networks of other regions.
+    fn predict(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError>;
+}

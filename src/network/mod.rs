@@ -1,0 +1,12 @@
+//! How do regions interact, and what does that say of a person? Networks of regions, and models that read a diagnosis, a task or a
+//! score from them.
+//!
+//! Source: Cui et al. 2022, *BrainGB: A Benchmark for Brain Network Analysis with Graph Neural Networks* (arXiv 2204.07054).
+
+mod error;
+mod learner;
+mod networks;
+
+pub use error::NetworkError;
+pub use learner::{Fitted, Learner, Rows};
+pub use networks::{Networks, Targets};
