@@ -4,13 +4,14 @@ use std::sync::Mutex;
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
+use super::EncodingError;
 use super::basis::Basis;
 use super::filters::Filters;
 use super::folds::Fold;
 use super::products::{Block, Products};
 use super::solve::Criterion;
-use super::{EncodingError, parallel};
 use crate::linalg::{self, Real};
+use crate::parallel;
 
 /// What is made with the chosen λ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
