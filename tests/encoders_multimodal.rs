@@ -13,6 +13,7 @@ use neurod::encoders::{
     Encoder, EncoderConfig, Input, MAX_REGIONS_BYTES, ModelFiles, MultimodalConfig, MultimodalEncoder, PictureSource,
     Regions, RegionsSource, Stimulus, build,
 };
+use neurod::frame::{PictureRegions, Rows};
 
 /// LXMERT's and VisualBERT's way: rows of words and regions.
 const REGIONS: &str = r#"
@@ -77,8 +78,8 @@ fn regions_from_any_file_give_pythons_feature_and_the_cache_the_same_bits() {
     let flat = |name: &str| -> Vec<f32> {
         golden[name].as_array().unwrap().iter().flat_map(numbers).map(|value| value as f32).collect()
     };
-    let boxes = flat("boxes").as_chunks::<4>().0.to_vec();
-    let given = Regions::new(2, flat("features"), Some(boxes)).unwrap();
+    let rows = |name: &str, width| Rows::new(2, width, flat(name)).unwrap();
+    let given = PictureRegions { features: rows("features", 3), boxes: Some(rows("boxes", 4)) };
     let stimulus = Stimulus { regions: Some(RegionsSource::Given(&given)), ..files("", None) };
     assert_eq!(encode(encoder.as_mut(), stimulus), feature);
     let stats = encoder.cache().unwrap();
@@ -167,7 +168,7 @@ fn a_stimulus_without_all_that_the_model_takes_is_refused_by_what_it_lacks() {
         (
             "regions.npy",
             None,
-            "there are no boxes, which this model takes (name a .npy, regions × 4, in the column boxes)",
+            "there are no boxes, which this model takes (name a .npy, regions × 4, in the column boxes, or send",
         ),
         ("regions.npy", Some("regions.npy"), "boxes of 3 numbers, not of 4"),
         ("stored.npz", Some("boxes.npy"), "an archive holds its boxes; leave the column boxes empty"),

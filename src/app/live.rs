@@ -14,7 +14,7 @@ use super::settings::{EventsInput, InputConfig, Settings};
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
 use crate::acquisition::{EventSource, Source, SourceError, SourceStats};
-use crate::encoders::{self, EncoderConfig};
+use crate::encoders::{self, EncoderConfig, RegionsInput};
 use crate::frame::{Clock, FrameKind, Instant, MonotonicClock, ScaledClock};
 use crate::native;
 use crate::publish::{FramePort, LslLanes, NoOutlets, OpenOutlets};
@@ -136,6 +136,7 @@ impl Settings {
             plan,
             metrics,
             events: BTreeMap::new(),
+            regions: BTreeMap::new(),
         };
         let (features, specs, infer) = building.encoders()?;
         // Recordings begin once the models are loaded: what plays meanwhile would arrive all at once.
@@ -179,6 +180,8 @@ struct Building<'a> {
     recordings: Recordings,
     metrics: Arc<Metrics>,
     events: BTreeMap<String, Arc<EventDoor>>,
+    /// What encoders take of the regions of pictures, by their names.
+    regions: BTreeMap<String, RegionsInput>,
 }
 
 struct Publishing {
@@ -219,6 +222,7 @@ impl Building<'_> {
             let mut encoder = encoders::build(config, runtime.as_ref(), None, usize::MAX).map_err(wrong)?;
             self.settings.encode_candidates(name, encoder.as_mut(), &mut self.candidates)?;
             specs.push(config.input_spec(name, encoder.spec()));
+            self.regions.extend(encoder.regions().map(|input| (name.clone(), input.clone())));
             let listening = match config {
                 EncoderConfig::Text(_) => Listening::Words,
                 EncoderConfig::Image(_) => Listening::Images,
@@ -347,7 +351,9 @@ impl Building<'_> {
             let takes = match config {
                 EncoderConfig::Text(_) => Takes::Words,
                 EncoderConfig::Image(image) => Takes::Images(image.stimuli.clone()),
-                EncoderConfig::Multimodal(stimuli) => Takes::Stimuli(stimuli.stimuli.clone()),
+                EncoderConfig::Multimodal(config) => {
+                    Takes::Stimuli { folder: config.stimuli.clone(), regions: self.regions.get(name).cloned() }
+                }
                 EncoderConfig::Columns(_) => Takes::Columns,
                 EncoderConfig::Window(_) => return None,
             };

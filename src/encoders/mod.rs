@@ -188,6 +188,11 @@ pub trait Encoder: Send {
         Err(EncoderError::Source { problem: format!("model {} takes no windows", self.spec().model) })
     }
 
+    /// What it takes of the regions of a picture, if it takes them.
+    fn regions(&self) -> Option<&RegionsInput> {
+        None
+    }
+
     /// The counters of its cache, if it has one.
     fn cache(&self) -> Option<Arc<CacheStats>> {
         None

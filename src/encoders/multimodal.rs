@@ -2,7 +2,8 @@
 //!
 //! CLIP takes a text and a picture; LXMERT and VisualBERT take a text and [regions](Regions) that a detector found. The
 //! manifest says which: a `[text]` table, and an `[image]` or a `[regions]` table. An event names its text, its picture in
-//! the column `stim_file`, its regions in the columns [`regions`](REGIONS) and [`boxes`](BOXES), from the stimuli folder on.
+//! the column `stim_file`, its regions in the columns [`regions`](REGIONS) and [`boxes`](BOXES), from the stimuli folder on;
+//! or it brings the picture or the regions along.
 //!
 //! **Invariants.** A stimulus without all that the model takes is refused, by the name of what is missing: nothing is made
 //! up for it. A stimulus gives the same feature whether the cache had it or not.
@@ -24,6 +25,7 @@ use super::onnx::{InputShape, Network, Runtime};
 use super::regions::{Regions, RegionsError, RegionsInput};
 use super::text::tokenizer;
 use super::{EncodeError, Encoder, EncoderError, EncoderSpec, Input, STIM_FILE, seconds};
+use crate::frame::PictureRegions;
 
 /// The column of events.tsv that names the file of a stimulus's regions: their features, or an archive of both.
 pub const REGIONS: &str = "regions";
@@ -122,7 +124,23 @@ pub enum RegionsSource<'a> {
         boxes: Option<&'a Path>,
     },
     /// Here.
-    Given(&'a Regions),
+    Given(&'a PictureRegions),
+}
+
+impl RegionsSource<'_> {
+    /// The regions; files count from the folder `stimuli` on.
+    ///
+    /// # Errors
+    /// A name that leads out of the folder, a file that cannot be read, regions that break their invariants.
+    pub fn read(self, stimuli: &Path) -> Result<Regions, RegionsError> {
+        match self {
+            RegionsSource::Given(found) => Regions::of(found),
+            RegionsSource::Files { features, boxes } => {
+                let place = |name: &Path| within(stimuli, name).map_err(|_| RegionsError::Outside);
+                Regions::read(&place(features)?, boxes.map(place).transpose()?.as_deref())
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -322,16 +340,12 @@ impl MultimodalEncoder {
     }
 
     /// The regions of a stimulus, read where they are in files; what the model takes, or an error.
-    fn regions(&self, input: &RegionsInput, source: RegionsSource<'_>) -> Result<Regions, EncodeError> {
-        let (name, found) = match source {
-            RegionsSource::Given(regions) => ("given with it".into(), Ok(regions.clone())),
-            RegionsSource::Files { features, boxes } => {
-                let place = |name: &Path| within(&self.stimuli, name).map_err(|_| RegionsError::Outside);
-                let read = || Regions::read(&place(features)?, boxes.map(place).transpose()?.as_deref());
-                (features.display().to_string(), read())
-            }
+    fn found(&self, input: &RegionsInput, source: RegionsSource<'_>) -> Result<Regions, EncodeError> {
+        let name = match source {
+            RegionsSource::Given(_) => "given with it".into(),
+            RegionsSource::Files { features, .. } => features.display().to_string(),
         };
-        let checked = found.and_then(|regions| input.check(&regions).map(|()| regions));
+        let checked = source.read(&self.stimuli).and_then(|regions| input.check(&regions).map(|()| regions));
         checked.map_err(|error| EncodeError::Regions { regions: name, error })
     }
 
@@ -364,7 +378,7 @@ impl MultimodalEncoder {
                 let source = stimulus.regions.ok_or_else(|| {
                     self.missing("the regions of its picture (the columns regions and boxes, or one .npz in regions)")
                 })?;
-                let regions = self.regions(&input, source)?;
+                let regions = self.found(&input, source)?;
                 hash.update((regions.count() as u64).to_le_bytes());
                 regions.features().iter().chain(regions.boxes()).for_each(|value| hash.update(value.to_le_bytes()));
                 let key = hex(hash);
@@ -410,6 +424,13 @@ impl Encoder for MultimodalEncoder {
             self.cache.insert(&key, out);
         }
         Ok(())
+    }
+
+    fn regions(&self) -> Option<&RegionsInput> {
+        match &self.sight {
+            Sight::Regions(input) => Some(input),
+            Sight::Picture(_) => None,
+        }
     }
 
     fn cache(&self) -> Option<Arc<CacheStats>> {

@@ -29,7 +29,7 @@ mod stage;
 
 pub use block::{Block, BlockSpec, ChannelMask};
 pub use channel::{Channel, Unit, unique_names};
-pub use event::{Event, Picture};
+pub use event::{Event, Picture, PictureRegions, Rows};
 pub use identification::{Identification, RankedCandidate};
 pub use instant::{Clock, Instant, MonotonicClock, ScaledClock, VirtualClock};
 pub use quality::Quality;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prometheus::Histogram;
 
 use super::features::Features;
-use crate::encoders::{EncodeError, Encoder, Input, PictureSource, STIM_FILE, Stimulus, Windows};
+use crate::encoders::{EncodeError, Encoder, Input, PictureSource, RegionsSource, STIM_FILE, Stimulus, Windows};
 use crate::frame::{Block, Clock, Event, Instant, MonotonicClock, Quality};
 
 /// How long an event that says nothing of its duration (a plain marker) is held, in seconds.
@@ -131,6 +131,9 @@ fn stimulus(event: &Event) -> Option<Stimulus<'_>> {
     let mut stimulus = Stimulus::named(event.text.as_deref(), &event.columns);
     if let Some(picture) = &event.picture {
         stimulus.picture = Some(PictureSource::Bytes(&picture.0));
+    }
+    if let Some(regions) = &event.regions {
+        stimulus.regions = Some(RegionsSource::Given(regions));
     }
     let some = stimulus.text.is_some() || stimulus.picture.is_some() || stimulus.regions.is_some();
     some.then_some(stimulus)

@@ -11,6 +11,7 @@ use super::lanes::LaneContext;
 use super::metrics::SourceMetrics;
 use super::session::Session;
 use crate::acquisition::{EventSource, Pull, SourceError, SourceStats};
+use crate::encoders::RegionsInput;
 use crate::frame::{Event, Instant};
 
 /// How long a pull may wait: what bounds a lane's reaction to shutdown.
@@ -26,8 +27,13 @@ pub enum Takes {
     Words,
     /// A picture; one that is named lies in this folder.
     Images(PathBuf),
-    /// A text with a picture or with the regions of one; what is named lies in this folder.
-    Stimuli(PathBuf),
+    /// A text with a picture or with the regions of one.
+    Stimuli {
+        /// Where what is named lies.
+        folder: PathBuf,
+        /// What is taken of regions; nothing where a picture is.
+        regions: Option<RegionsInput>,
+    },
     /// A label and other columns.
     Columns,
 }
@@ -37,7 +43,8 @@ impl fmt::Display for Takes {
         f.write_str(match self {
             Takes::Words => "text",
             Takes::Images(_) => "pictures",
-            Takes::Stimuli(_) => "text, with pictures or their regions",
+            Takes::Stimuli { regions: None, .. } => "text with pictures",
+            Takes::Stimuli { regions: Some(_), .. } => "text with regions of pictures",
             Takes::Columns => "label and columns",
         })
     }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::refusal::{Refusal, answer};
 use super::state::App;
-use crate::frame::Picture;
+use crate::frame::{Picture, PictureRegions};
 
 /// The largest body of a command, in bytes.
 pub(super) const LARGEST_BODY: usize = 64 * 1024;
@@ -63,7 +63,7 @@ pub enum Command {
     },
 }
 
-/// What is shown: words, or a picture, or what a design matrix knows of it.
+/// What is shown: words, a picture, regions of one, or what a design matrix knows of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stimulus {
     /// Which event source it belongs to; may be left out where there is one.
@@ -80,6 +80,8 @@ pub struct Stimulus {
     pub image: Option<String>,
     /// An image file's contents.
     pub picture: Option<Picture>,
+    /// What a detector found in its picture.
+    pub regions: Option<PictureRegions>,
     /// Cells by column, for encoders of columns.
     pub columns: BTreeMap<String, String>,
 }

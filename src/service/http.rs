@@ -57,7 +57,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/ws", get(websocket::upgrade))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/regions", get(api::regions))
-        .route("/api/v1/stimulus", post(stimulus::show).layer(DefaultBodyLimit::max(stimulus::LARGEST_IMAGE)))
+        .route("/api/v1/stimulus", post(stimulus::show).layer(DefaultBodyLimit::max(stimulus::LARGEST)))
         .route("/api/v1/{command}", post(api::command))
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)

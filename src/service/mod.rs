@@ -18,6 +18,7 @@ mod bridge;
 mod guard;
 mod http;
 mod refusal;
+mod rows;
 mod state;
 mod stimulus;
 pub mod systemd;

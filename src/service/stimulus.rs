@@ -1,9 +1,10 @@
-//! What is shown? `POST /api/v1/stimulus`: words or the name of a picture as JSON, or an image file as the body.
+//! What is shown? `POST /api/v1/stimulus`: words, the name of a picture or regions of one as JSON, or an image file as the body.
 //!
 //! An image file's own `Content-Type` says what the body is; what else there is to say then stands in the query:
 //! `curl --data-binary @cat.png -H "Content-Type: image/png" ".../api/v1/stimulus?duration=2&label=cat"`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -13,20 +14,22 @@ use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Deserialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::api::{Command, LARGEST_BODY, LONGEST_TEXT, Stimulus, carry_out, read, whole};
 use super::refusal::Refusal;
+use super::rows::JsonRows;
 use super::state::App;
-use crate::frame::Picture;
+use crate::frame::{Picture, PictureRegions};
 
-/// The largest image file, in bytes.
-pub(super) const LARGEST_IMAGE: usize = 16 << 20;
+/// The largest body, in bytes: an image file, or JSON with regions of a picture.
+pub(super) const LARGEST: usize = 16 << 20;
 /// The most columns.
 const MOST_COLUMNS: usize = 256;
 
-const FIX: &str = r#"send {"text": "…"} or {"image": "FILE"} or {"label": "…"}, with "duration", "onset", "columns", "events" where wanted; or an image file as the body, with Content-Type: image/png, image/jpeg or image/bmp"#;
+const FIX: &str = r#"{"text": "…"} or {"image": "FILE"} or {"label": "…"}, with "duration", "onset", "columns", "events" where wanted, and "regions" and "boxes" as rows of numbers where an encoder takes them; or an image file as the body, with Content-Type: image/png, image/jpeg or image/bmp"#;
 
 /// The kinds of image files, and how each begins.
 const IMAGES: [(&str, &[u8]); 3] =
@@ -41,7 +44,38 @@ struct Said {
     label: Option<String>,
     text: Option<String>,
     image: Option<String>,
-    columns: BTreeMap<String, Value>,
+    regions: Option<JsonRows>,
+    boxes: Option<JsonRows>,
+    columns: BTreeMap<String, Cell>,
+}
+
+/// Text, or a number as text. Read without a tree of values in between, which would be many times as large as a body.
+#[derive(Debug)]
+struct Cell(String);
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Cell;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a number in a column")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
+                Ok(Cell(text.into()))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Cell, E> {
+                Ok(Cell(number.to_string()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Cell, E> {
+                Ok(Cell(number.to_string()))
+            }
+            fn visit_f64<E>(self, number: f64) -> Result<Cell, E> {
+                Ok(Cell(Value::from(number).to_string()))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// What may stand beside an image file, in the query.
@@ -65,12 +99,15 @@ pub(super) async fn show(
     app.guard.origin(&headers)?;
     let body = whole(body, "send at most 16 MiB")?;
     let Query(beside) = query.map_err(|error| bad(error.body_text()))?;
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    carry_out(&app, "stimulus", Command::Stimulus(understand(kind, beside, &body)?)).await
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+    // Megabytes of numbers take their time.
+    let understood = tokio::task::spawn_blocking(move || understand(&kind, beside, &body)).await;
+    let stimulus = understood.map_err(|error| bad(error.to_string()))??;
+    carry_out(&app, "stimulus", Command::Stimulus(stimulus)).await
 }
 
 fn bad(what: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, what.into(), FIX)
+    Refusal::new(StatusCode::BAD_REQUEST, what.into(), &format!("send {FIX}"))
 }
 
 fn understand(kind: &str, beside: Beside, body: &[u8]) -> Result<Stimulus, Refusal> {
@@ -83,32 +120,31 @@ fn understand(kind: &str, beside: Beside, body: &[u8]) -> Result<Stimulus, Refus
             Stimulus { events, onset, duration, label, text, picture, ..Stimulus::default() }
         }
         None if kind.starts_with("image/") => return Err(bad(format!("{kind} is not read"))),
-        None if body.len() > LARGEST_BODY => {
-            let what = "the body is too large".into();
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, what, "send at most 64 KiB of JSON"));
-        }
         None => {
-            let Said { events, onset, duration, label, text, image, columns } = read(body, FIX)?;
-            let columns = columns.into_iter().map(|(name, value)| Ok((name, cell(value)?)));
-            let columns = columns.collect::<Result<_, Refusal>>()?;
-            Stimulus { events, onset, duration, label, text, image, picture: None, columns }
+            let Said { events, onset, duration, label, text, image, regions, boxes, columns } = read(body, FIX)?;
+            if regions.is_none() && body.len() > LARGEST_BODY {
+                let (what, fix) = ("the body is too large".into(), "send at most 64 KiB of JSON beside regions");
+                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, what, fix));
+            }
+            let regions = match (regions, boxes) {
+                (None, Some(_)) => return Err(bad("boxes come without regions")),
+                (regions, boxes) => {
+                    let boxes = boxes.map(|boxes| boxes.0);
+                    regions.map(|features| PictureRegions { features: features.0, boxes })
+                }
+            };
+            let columns = columns.into_iter().map(|(name, Cell(text))| (name, text)).collect();
+            Stimulus { events, onset, duration, label, text, image, picture: None, regions, columns }
         }
     };
     check(&stimulus)?;
     Ok(stimulus)
 }
 
-fn cell(value: Value) -> Result<String, Refusal> {
-    match value {
-        Value::String(text) => Ok(text),
-        Value::Number(number) => Ok(number.to_string()),
-        _ => Err(bad("a column is neither text nor a number")),
-    }
-}
-
 fn check(stimulus: &Stimulus) -> Result<(), Refusal> {
-    let Stimulus { onset, duration, label, text, image, picture, columns, .. } = stimulus;
-    if [label, text, image].iter().all(|said| said.is_none()) && picture.is_none() && columns.is_empty() {
+    let Stimulus { onset, duration, label, text, image, picture, regions, columns, .. } = stimulus;
+    let silent = [label, text, image].iter().all(|said| said.is_none()) && columns.is_empty();
+    if silent && picture.is_none() && regions.is_none() {
         return Err(bad("the stimulus says nothing"));
     }
     if !duration.is_finite() || *duration < 0.0 {
@@ -144,6 +180,9 @@ mod tests {
         assert_eq!((said.text.as_deref(), said.duration, said.onset), (Some("a cat"), 2.0, Some(3.5)));
         assert_eq!(said.columns["heat"], "48.5");
         assert_eq!(json(r#"{"image":"set/cat.png"}"#).unwrap().image.as_deref(), Some("set/cat.png"));
+        let found = json(r#"{"text":"a","regions":[[1, 2], [3, 4]],"boxes":[[0,0,1,1],[0,0,0.5,1]]}"#).unwrap().regions;
+        let found = found.unwrap();
+        assert_eq!((found.features.count(), found.features.width(), found.boxes.unwrap().count()), (2, 2, 2));
         let beside = Beside { duration: 1.5, ..Beside::default() };
         let shown = understand("image/PNG; q=1", beside, b"\x89PNG\r\n\x1a\nrest").unwrap();
         assert_eq!((shown.picture.unwrap().0.len(), shown.duration), (12, 1.5));
@@ -157,7 +196,10 @@ mod tests {
             (r#"{"image":"/etc/passwd"}"#, "leads out"),
             (r#"{"text":"a","duration":-1}"#, "duration"),
             (r#"{"text":"a","txt":"b"}"#, "unknown field `txt`"),
-            (r#"{"columns":{"a":[1]}}"#, "neither text nor a number"),
+            (r#"{"columns":{"a":[1]}}"#, "expected text or a number in a column"),
+            (r#"{"text":"a","boxes":[[0,0,1,1]]}"#, "boxes come without regions"),
+            (r#"{"text":"a","regions":[[1],[1,2]]}"#, "row 1 has 2 numbers, row 0 has 1"),
+            (r#"{"text":"a","regions":"a.npz"}"#, "expected rows of numbers"),
         ] {
             let refusal = json(body).unwrap_err().to_string();
             assert!(refusal.contains(says) && refusal.contains("Content-Type"), "{body}: {refusal}");

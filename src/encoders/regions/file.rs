@@ -11,23 +11,17 @@ use flate2::read::DeflateDecoder;
 use super::RegionsError;
 use crate::encoders::EncoderError;
 use crate::encoders::manifest::read_capped;
+use crate::frame::{PictureRegions, Rows};
 
 /// The largest file of regions, and the most that one array in an archive may unpack to, in bytes.
 pub const MAX_REGIONS_BYTES: u64 = 64 << 20;
-
-/// Numbers, row by row.
-pub(super) struct Matrix {
-    pub rows: usize,
-    pub width: usize,
-    pub values: Vec<f32>,
-}
 
 fn wrong(path: &Path, problem: &str) -> RegionsError {
     RegionsError::File { problem: format!("{}: {problem}", path.display()) }
 }
 
 /// Features, and boxes if there are any.
-pub(super) fn read(features: &Path, boxes: Option<&Path>) -> Result<(Matrix, Option<Matrix>), RegionsError> {
+pub(super) fn read(features: &Path, boxes: Option<&Path>) -> Result<PictureRegions, RegionsError> {
     let bytes = contents(features)?;
     if bytes.starts_with(b"PK") {
         if boxes.is_some() {
@@ -36,13 +30,12 @@ pub(super) fn read(features: &Path, boxes: Option<&Path>) -> Result<(Matrix, Opt
         let array = |name: &str| member(&bytes, name).map_err(|problem| wrong(features, problem));
         let found = array("features.npy")?.ok_or_else(|| wrong(features, "has no array \"features\""))?;
         let boxes = array("boxes.npy")?.map(|bytes| matrix(&bytes)).transpose();
-        let parsed = matrix(&found).and_then(|features| Ok((features, boxes?)));
+        let parsed = matrix(&found).and_then(|features| Ok(PictureRegions { features, boxes: boxes? }));
         return parsed.map_err(|problem| wrong(features, problem));
     }
-    let found = matrix(&bytes).map_err(|problem| wrong(features, problem))?;
-    let Some(path) = boxes else { return Ok((found, None)) };
-    let boxes = matrix(&contents(path)?).map_err(|problem| wrong(path, problem))?;
-    Ok((found, Some(boxes)))
+    let features = matrix(&bytes).map_err(|problem| wrong(features, problem))?;
+    let read = |path: &Path| matrix(&contents(path)?).map_err(|problem| wrong(path, problem));
+    Ok(PictureRegions { features, boxes: boxes.map(read).transpose()? })
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>, RegionsError> {
@@ -59,7 +52,7 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// A matrix in NumPy's own format.
-fn matrix(bytes: &[u8]) -> Result<Matrix, &'static str> {
+fn matrix(bytes: &[u8]) -> Result<Rows, &'static str> {
     const DAMAGED: &str = "no array of NumPy, or not all of one (save it again with numpy.save)";
     if !bytes.starts_with(b"\x93NUMPY") {
         return Err(DAMAGED);
@@ -90,7 +83,7 @@ fn matrix(bytes: &[u8]) -> Result<Matrix, &'static str> {
         4 => data.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
         _ => data.as_chunks::<8>().0.iter().map(|value| f64::from_le_bytes(*value) as f32).collect(),
     };
-    Ok(Matrix { rows: *rows, width: *width, values })
+    Rows::new(*rows, *width, values).ok_or(DAMAGED)
 }
 
 /// One file in a zip archive, if it is there.

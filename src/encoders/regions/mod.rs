@@ -22,6 +22,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::frame::{PictureRegions, Rows};
+
 pub use file::MAX_REGIONS_BYTES;
 
 /// The most regions of one picture.
@@ -115,8 +117,16 @@ pub enum RegionsError {
         most: usize,
     },
     /// A model that takes boxes, and there are none.
-    #[error("there are no boxes, which this model takes (name a .npy, regions × 4, in the column boxes)")]
+    #[error(
+        "there are no boxes, which this model takes (name a .npy, regions × 4, in the column boxes, or send them beside regions)"
+    )]
     NoBoxes,
+    /// Boxes that are no boxes.
+    #[error("boxes of {got} numbers, not of 4 (left, top, right, bottom)")]
+    Corners {
+        /// How many numbers each has.
+        got: usize,
+    },
     /// Another number of boxes than of regions.
     #[error("{boxes} boxes for {regions} regions")]
     Boxes {
@@ -184,14 +194,20 @@ impl Regions {
     /// # Errors
     /// A file that is missing, too large or no array of float32 or float64; what [`new`](Self::new) refuses.
     pub fn read(features: &Path, boxes: Option<&Path>) -> Result<Self, RegionsError> {
-        let (features, boxes) = file::read(features, boxes)?;
-        let found = boxes.as_ref().map(|boxes| boxes.width).filter(|width| *width != CORNERS);
-        if let Some(width) = found {
-            return Err(RegionsError::File { problem: format!("boxes of {width} numbers, not of {CORNERS}") });
+        Self::of(&file::read(features, boxes)?)
+    }
+
+    /// The regions that came as arrays.
+    ///
+    /// # Errors
+    /// Boxes of another width than 4; what [`new`](Self::new) refuses.
+    pub fn of(found: &PictureRegions) -> Result<Self, RegionsError> {
+        let PictureRegions { features, boxes } = found;
+        if let Some(got) = boxes.as_ref().map(Rows::width).filter(|width| *width != CORNERS) {
+            return Err(RegionsError::Corners { got });
         }
-        let corners = |boxes: file::Matrix| boxes.values.as_chunks::<CORNERS>().0.to_vec();
-        let regions = Self::new(features.rows, features.values, boxes.map(corners))?;
-        Ok(regions)
+        let corners = |boxes: &Rows| boxes.values().as_chunks::<CORNERS>().0.to_vec();
+        Self::new(features.count(), features.values().to_vec(), boxes.as_ref().map(corners))
     }
 
     /// How many there are.
