@@ -8,14 +8,18 @@ mod encoders_support;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use daemon::{Daemon, until};
 use encoders_support::{fetched, folder, runtime};
+use futures_util::StreamExt;
 use ndarray::{Array1, Array2};
 use neurod::encoders::{EncoderConfig, Input, build};
 use neurod::encoding::solve::fit;
 use serde_json::Value;
 
+const FRAME: &str = "neurod.region_frame.v1";
+const RANKING: &str = "neurod.identification.v1";
 const TR: f64 = 2.0;
 const VOLUMES: usize = 80;
 const REGIONS: usize = 4;
@@ -84,7 +88,7 @@ fn rankings(folder: &Path) -> Vec<Value> {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let text = fs::read_to_string(folder.join("frames.jsonl")).unwrap();
     let all = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    all.filter(|message| message["schema"] == "neurod.identification.v1").collect()
+    all.filter(|message| message["schema"] == RANKING).collect()
 }
 
 /// The log-likelihoods of a message, by candidate.
@@ -182,14 +186,57 @@ fn a_daemon_sends_rankings_with_everything_else() {
     let folder = temporary.path();
     recording(folder, encoder.path(), 0);
     let config = fs::read_to_string(folder.join("live.toml")).unwrap();
-    let config = config.replace("tr = 2.0", "tr = 2.0, speed = 40") + "[sinks.jsonl]\npath = \"live.jsonl\"\n";
-    let _daemon = Daemon::start(folder, &config);
-    let ranking = until("a ranking", 20.0, || {
-        let text = fs::read_to_string(folder.join("live.jsonl")).unwrap_or_default();
-        let all = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        all.into_iter().find(|message| message["schema"] == "neurod.identification.v1" && message["complete"] == true)
-    });
-    assert_eq!((ranking["ranking"].as_array().unwrap().len(), &ranking["identification"]), (3, &"seen".into()));
+    let config = config.replace("tr = 2.0", "tr = 2.0, speed = 20") + "[sinks.jsonl]\npath = \"live.jsonl\"\n";
+    let daemon = Daemon::start(folder, &config);
+    let client = |query: &str, schema: &'static str| {
+        let url = format!("ws://{}/ws{query}", daemon.address());
+        std::thread::spawn(move || heard(&url, schema, 12))
+    };
+    // Rankings are text for every client; who asks for another kind gets none.
+    let clients =
+        ["", "?kind=identification", "?kind=identification&format=binary"].map(|query| client(query, RANKING));
+    let other = client("?kind=encoded", FRAME);
+    let [everything, asked, binary] = clients.map(|client| client.join().unwrap());
+    let written = |seq: u64| {
+        until("the same on a line", 20.0, || {
+            let text = fs::read_to_string(folder.join("live.jsonl")).unwrap_or_default();
+            let all = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            all.into_iter().find(|message| message["schema"] == RANKING && message["seq"] == seq)
+        })
+    };
+    for messages in [&everything, &asked, &binary] {
+        let rankings: Vec<&Value> = messages.iter().filter(|message| message["schema"] == RANKING).collect();
+        assert_eq!(rankings.len(), 12);
+        for (place, ranking) in rankings.iter().enumerate() {
+            let seq = ranking["seq"].as_u64().unwrap();
+            assert_eq!(seq, rankings[0]["seq"].as_u64().unwrap() + place as u64, "none is lost");
+            assert_eq!(**ranking, written(seq));
+            assert_eq!((ranking["ranking"].as_array().unwrap().len(), &ranking["identification"]), (3, &"seen".into()));
+        }
+        assert!(rankings.iter().any(|ranking| ranking["complete"] == true));
+    }
+    let frames = |messages: &[Value]| messages.iter().filter(|m| m["schema"] == FRAME).count();
+    assert!(frames(&everything) > 0 && frames(&asked) == 0 && frames(&binary) == 0);
+    let other = other.join().unwrap();
+    assert!(frames(&other) == 12 && other.iter().all(|message| message["schema"] != RANKING));
+}
+
+/// What a WebSocket client hears, as text, until so many messages of a schema have come.
+fn heard(url: &str, schema: &str, count: usize) -> Vec<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let hear = async {
+        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        let (mut messages, mut left) = (Vec::new(), count);
+        while left > 0 {
+            let message = socket.next().await.unwrap().unwrap();
+            let Ok(message) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else { continue };
+            left -= usize::from(message["schema"] == schema);
+            messages.push(message);
+        }
+        messages
+    };
+    let patience = Duration::from_secs(30);
+    runtime.block_on(async { tokio::time::timeout(patience, hear).await.unwrap() })
 }
 
 #[test]
