@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use encode::{
-    CompareArgs, EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, Hrf, IdentifyArgs, ModelArgs,
-    PredictArgs, RankBy, ReportArgs, ScaleArg, Score,
+    CompareArgs, DivisionArgs, EncodeCommand, EvaluateArgs, FeaturesArgs, FitArgs, FoldArgs, Hrf, IdentifyArgs,
+    ModelArgs, PredictArgs, RankBy, ReportArgs, ScaleArg, Score,
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
 pub use network::NetworkCommand;

@@ -13,7 +13,7 @@ use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
 use neurod::encoding::solve::fit;
 use neurod::frame::{Block, BlockSpec, Channel, Instant, Quality, Regions, Unit, VirtualClock};
-use neurod::ridge::{FittedModel, Observed, RidgeConfig};
+use neurod::ridge::{Description, FittedModel, Observed, Response, RidgeConfig, response_weights};
 use neurod::runtime::session::Session;
 use neurod::runtime::{InputSpec, Predictor, PredictorConfig};
 use serde_json::Value;
@@ -102,6 +102,7 @@ fn python_reads_the_model_and_finds_the_weights_of_scikit_learn() {
     });
     assert_eq!(description["targets"][3], v3);
     assert_eq!(description["provenance"]["files"].as_object().unwrap().len(), 5);
+    assert_eq!(description.get("hrf"), None);
 
     done(
         &[&["fit", ".", "--grid", "0.1,1,10,100", "--folds", "runs", "--out", "m.neurod"], &more[..]].concat(),
@@ -305,6 +306,46 @@ fn a_file_that_is_not_whole_is_refused_by_name() {
     assert_eq!(done.status.code(), Some(65), "{}", String::from_utf8_lossy(&done.stderr));
     fs::remove_file(&path).unwrap();
     assert_eq!(neurod(&["predict", "m.neurod", ".", "--out", "p.npy"], folder).status.code(), Some(66));
+}
+
+#[test]
+fn a_response_stands_in_the_place_of_delays() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    dataset(folder, ROWS, 3);
+    done(&["fit", ".", "--lambda", "3", "--hrf", "glover", "--tr", "2.5", "--out", "m.neurod"], folder);
+    let path = folder.join("m.neurod");
+    let mut model = FittedModel::read(&path).unwrap();
+    let described = serde_json::to_value(&model.description).unwrap();
+    let none = serde_json::json!([]);
+    assert_eq!((&described["hrf"], &described["delays"], &described["tr"]), (&"glover".into(), &none, &2.5.into()));
+    assert!(model.description.provenance.command.ends_with("--hrf glover --tr 2.5"));
+    assert_eq!(serde_json::to_string(&model.lags().unwrap()).unwrap(), r#"{"hrf":"glover"}"#);
+    // One copy of the features, of which predictions come: what samples show offline is tested against scipy's densities.
+    assert_eq!(model.columns(), 5);
+    done(&["predict", "m.neurod", ".", "--out", "p.npy"], folder);
+    let predicted: Array2<f64> = read_npy(folder.join("p.npy")).unwrap();
+    let weights = response_weights(Response::Glover, 2.5);
+    let [a, b]: [Array2<f64>; 2] =
+        ["a", "b"].map(|name| read_npy(folder.join(format!("features/{name}.npy"))).unwrap());
+    let features = ndarray::concatenate(ndarray::Axis(1), &[a.view(), b.view()]).unwrap();
+    let convolved = Array2::from_shape_fn((ROWS, 5), |(t, c)| {
+        weights.iter().enumerate().take(t % 15 + 1).map(|(ago, weight)| weight * features[(t - ago, c)]).sum()
+    });
+    let y: Array2<f64> = read_npy(folder.join("responses.npy")).unwrap();
+    let direct = fit(convolved.view(), y.view(), &Vec::from_iter(0..ROWS), &[3.0; 5], true).unwrap();
+    let expected = convolved.dot(&direct.weights) + ndarray::Array1::from(direct.intercepts);
+    assert!(predicted.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{predicted} {expected}");
+
+    for spoil in [|d: &mut Description| d.delays = vec![1], |d: &mut Description| d.tr = None] {
+        let mut spoilt = model.clone();
+        spoil(&mut spoilt.description);
+        spoilt.write(&path).unwrap();
+        let said = FittedModel::read(&path).unwrap_err().to_string();
+        assert!(said.contains("a haemodynamic response, and delays or no tr beside it"), "{said}");
+    }
+    model.write(&path).unwrap();
+    assert!(FittedModel::read(&path).is_ok());
 }
 
 #[test]

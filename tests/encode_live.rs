@@ -12,7 +12,7 @@ use ndarray::{Array1, Array2, Axis, concatenate, s};
 use ndarray_npy::write_npy;
 use neurod::encoders::{EncoderConfig, Input, build};
 use neurod::encoding::solve::fit;
-use neurod::ridge::FittedModel;
+use neurod::ridge::{FittedModel, Response, response_weights};
 use serde_json::Value;
 
 const TR: f64 = 2.0;
@@ -121,6 +121,29 @@ fn places(got: &Array2<f64>, want: &Array2<f64>) -> f64 {
 
 #[test]
 fn frozen_and_learning_on_it_foretells_what_offline_ridge_does() {
+    same_live_as_offline(&["--delays", "1,2"], 2, |x, t| {
+        let at = |delay: usize| if t % VOLUMES >= delay { x.row(t - delay).to_vec() } else { vec![0.0; x.ncols()] };
+        [at(1), at(2)].concat()
+    });
+}
+
+#[test]
+fn a_model_of_convolved_features_foretells_what_offline_ridge_does() {
+    for (name, response) in [("spm", Response::Spm), ("glover", Response::Glover)] {
+        let weights = response_weights(response, TR);
+        same_live_as_offline(&["--hrf", name], 0, |x, t| {
+            let part = |column: usize| {
+                let of_run = weights.iter().enumerate().take(t % VOLUMES + 1);
+                of_run.map(|(ago, weight)| weight * x[(t - ago, column)]).sum()
+            };
+            (0..x.ncols()).map(part).collect()
+        });
+    }
+}
+
+/// Fits with this timing, replays, and compares with rows made by hand of all features (rows × columns) for row t; without
+/// a scanner, what is foretold of the last `unknown` volumes comes after their recording has ended.
+fn same_live_as_offline(timing: &[&str], unknown: usize, by_hand: impl Fn(&Array2<f64>, usize) -> Vec<f64>) {
     let Some(runtime) = runtime() else { return };
     let (encoder, temporary) = (folder("text", TEXT), tempfile::tempdir().unwrap());
     let (folder, old, new) = (temporary.path(), temporary.path().join("old"), temporary.path().join("new"));
@@ -136,9 +159,8 @@ fn frozen_and_learning_on_it_foretells_what_offline_ridge_does() {
     arrays(&old, &[0, 1], &sentence, &sha256);
     arrays(&new, &[2], &sentence, &sha256);
     recording(folder, 2);
-    let fitted =
-        ["encode", "fit", "old", "--grid", "0.5,5,50", "--folds", "runs", "--delays", "1,2", "--out", "m.neurod"];
-    done(&[&fitted[..], &["--tr", "2"]].concat(), folder);
+    let fitted = ["encode", "fit", "old", "--grid", "0.5,5,50", "--folds", "runs", "--tr", "2", "--out", "m.neurod"];
+    done(&[&fitted[..], timing].concat(), folder);
     done(&["encode", "predict", "m.neurod", "new", "--out", "p.npy"], folder);
     let offline: Array2<f64> = ndarray_npy::read_npy(folder.join("p.npy")).unwrap();
     let model = FittedModel::read(&folder.join("m.neurod")).unwrap();
@@ -152,7 +174,7 @@ fn frozen_and_learning_on_it_foretells_what_offline_ridge_does() {
     // Without a scanner it goes by its own TR.
     let alone = config(encoder.path(), "learn = false");
     let (live, _) = foretold(folder, &alone);
-    let known = s![..VOLUMES - 2, ..];
+    let known = s![..VOLUMES - unknown, ..];
     assert!(places(&live.slice(known).to_owned(), &offline.slice(known).to_owned()) <= 1.0);
 
     // Learning on: each volume foretold by ridge on all rows before it, old and new.
@@ -161,10 +183,8 @@ fn frozen_and_learning_on_it_foretells_what_offline_ridge_does() {
     let rows = |of: &Path| {
         let (d, w) = (read(of, "features/design.npy"), read(of, "features/sentence.npy"));
         let x = concatenate(Axis(1), &[d.view(), w.view()]).unwrap().mapv(f64::from);
-        Array2::from_shape_fn((x.nrows(), 12), |(t, c)| {
-            let delay = 1 + c / 6;
-            if t % VOLUMES >= delay { x[(t - delay, c % 6)] } else { 0.0 }
-        })
+        let rows: Vec<f64> = (0..x.nrows()).flat_map(|t| by_hand(&x, t)).collect();
+        Array2::from_shape_vec((x.nrows(), rows.len() / x.nrows()), rows).unwrap()
     };
     let x = concatenate(Axis(0), &[rows(&old).view(), rows(&new).view()]).unwrap();
     let y = [&old, &new].map(|f| ndarray_npy::read_npy::<_, Array2<f64>>(f.join("responses.npy")).unwrap());

@@ -1,4 +1,5 @@
-//! `neurod encode evaluate`: the paper's released folds, groups, a division by hand, banded ridge and haemodynamic responses.
+//! `neurod encode evaluate` and `fit`: the paper's released folds, groups, a division by hand, banded ridge and haemodynamic
+//! responses.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
@@ -9,6 +10,7 @@ use std::process::{Command, Output};
 
 use ndarray::{Array1, Array2, Axis, s};
 use ndarray_npy::{read_npy, write_npy};
+use neurod::ridge::FittedModel;
 use serde_json::Value;
 
 /// 96 samples of four subjects, two runs each; 32 stimuli that each subject saw half of, the first half abstract.
@@ -47,6 +49,10 @@ fn evaluate(folder: &Path, out: &str, arguments: &[&str]) -> Output {
         .arg("--json")
         .output()
         .unwrap()
+}
+
+fn encode(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_neurod")).arg("encode").args(arguments).current_dir(folder).output().unwrap()
 }
 
 fn summary(done: &Output) -> Value {
@@ -92,6 +98,57 @@ fn the_papers_folds_lambdas_and_predictions_are_those_of_its_code() {
     assert_eq!((&summary["paper"], &summary["centre"], &summary["parts"]), (&true.into(), &false.into(), &10.into()));
     let page = fs::read_to_string(folder.join("out/report.html")).unwrap();
     assert!(page.contains("although its stimulus also taught"));
+
+    // A model of all samples has the same λ, and predicts without having been centred.
+    let fitted = encode(folder, &["fit", ".", "--paper", "--out", "m.neurod", "--export-weights", "w.npy"]);
+    let said = String::from_utf8_lossy(&fitted.stdout).into_owned();
+    assert!(fitted.status.success() && said.contains("does not learn on live: it was not centred"), "{fitted:?}");
+    let model = FittedModel::read(&folder.join("m.neurod")).unwrap();
+    let near = |ours: &[f64]| ours.iter().zip(&lambdas).all(|(a, b)| (a - b).abs() < 1e-9 * b);
+    assert!(near(&model.lambdas), "{:?} for {lambdas}", model.lambdas);
+    let [ours, theirs]: [Array2<f64>; 2] =
+        ["w.npy", "weights_paper.npy"].map(|name| read_npy(folder.join(name)).unwrap());
+    assert!(difference(&ours, &theirs) < 1e-8, "{ours} {theirs}");
+    assert!(model.intercepts.iter().all(|b| *b == 0.0) && model.moments.is_none());
+    assert_eq!(model.description.provenance.command, "neurod encode fit . --paper --seed 0");
+}
+
+#[test]
+fn a_model_of_some_samples_predicts_the_others_as_evaluate_does() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    dataset(folder);
+    let common = ["--train", "condition=abstract", "--grid", "0.1,1,10,100"];
+    for more in [&["--delays", "0,1"][..], &["--scale", "column"], &["--hrf", "spm", "--tr", "2"]] {
+        let split = ["--test", "condition=concrete"];
+        summary(&evaluate(folder, "out", &[&common[..], &split, more].concat()));
+        let fitted = encode(folder, &[&["fit", ".", "--out", "m.neurod"], &common[..], more].concat());
+        assert!(fitted.status.success(), "{}", String::from_utf8_lossy(&fitted.stderr));
+        let predicted = encode(folder, &["predict", "m.neurod", ".", "--out", "p.npy"]);
+        assert!(predicted.status.success(), "{}", String::from_utf8_lossy(&predicted.stderr));
+        let (by_fold, by_model) =
+            (predictions(folder, "out"), read_npy::<_, Array2<f64>>(folder.join("p.npy")).unwrap());
+        let concrete: Vec<usize> = (0..96).filter(|i| i * 7 % 32 >= 16).collect();
+        let [by_fold, by_model] = [by_fold, by_model].map(|all| all.select(Axis(0), &concrete));
+        assert!(difference(&by_fold, &by_model) < 1e-9, "{more:?}: {}", difference(&by_fold, &by_model));
+        let model = FittedModel::read(&folder.join("m.neurod")).unwrap();
+        assert_eq!(model.description.samples, 48);
+        let command = &model.description.provenance.command;
+        assert!(
+            command.starts_with("neurod encode fit . --lambda auto --train condition=abstract --seed 0"),
+            "{command}"
+        );
+    }
+    let says = |arguments: &[&str], code: i32, expected: &str| {
+        let done = encode(folder, &[&["fit", ".", "--out", "no.neurod"], arguments].concat());
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.code() == Some(code) && said.contains(expected), "{:?}: {said}", done.status.code());
+        assert!(!folder.join("no.neurod").exists());
+    };
+    says(&["--train", "condition=odd"], 64, "has: abstract, concrete");
+    says(&["--train", "condition=abstract", "--folds", "runs"], 64, "--folds");
+    says(&["--train", "condition=abstract", "--paper"], 64, "--paper");
+    says(&["--hrf", "spm"], 64, "--tr");
 }
 
 #[test]

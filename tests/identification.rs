@@ -190,7 +190,7 @@ fn a_daemon_sends_rankings_with_everything_else() {
     let daemon = Daemon::start(folder, &config);
     let client = |query: &str, schema: &'static str| {
         let url = format!("ws://{}/ws{query}", daemon.address());
-        std::thread::spawn(move || heard(&url, schema, 12))
+        std::thread::Builder::new().name("client".into()).spawn(move || heard(&url, schema, 12)).unwrap()
     };
     // Rankings are text for every client; who asks for another kind gets none.
     let clients =

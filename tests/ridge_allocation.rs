@@ -3,11 +3,11 @@
 #[path = "common/allocations.rs"]
 mod allocations;
 
-use neurod::ridge::{FeatureTimeline, Lags, Snapshot};
+use neurod::ridge::{FeatureTimeline, Lags, Response, Snapshot};
 
 #[test]
 fn features_rows_and_predictions_take_no_memory_while_running() {
-    let lags = [Lags::Fir(vec![0.5, 1.0, 2.0]), Lags::Hrf];
+    let lags = [Lags::Fir(vec![0.5, 1.0, 2.0]), Lags::Hrf(Response::Glover)];
     let mut line = FeatureTimeline::samples(20, lags[1].horizon(0.25));
     let mut rows = [vec![0.0; 60], vec![0.0; 20]];
     let snapshots = [Snapshot::new(60, 33), Snapshot::new(20, 33)];

@@ -4,8 +4,8 @@
 
 use neurod::frame::Quality;
 use neurod::ridge::{
-    ChooseLambda, Criterion, FeatureTimeline, Lags, LambdaConfig, LambdaGrid, Learner, Moments, Observed, RidgeConfig,
-    Rls, gcv_scores, spm_hrf,
+    ChooseLambda, Criterion, FeatureTimeline, Lags, LambdaConfig, LambdaGrid, Learner, Moments, Observed, Response,
+    RidgeConfig, Rls, gcv_scores, spm_hrf,
 };
 use serde_json::Value;
 
@@ -130,7 +130,7 @@ fn the_response_is_nilearns_and_a_regressor_differs_only_by_its_discretisation()
         .map(|i| {
             let mut row = [f64::NAN];
             // nilearn's kernel comes a step of 0.04 s late, its sum over the block half a step early.
-            Lags::Hrf.row(&line, i as f64 * tr - 0.02, 0.0, &mut row);
+            Lags::Hrf(Response::Spm).row(&line, i as f64 * tr - 0.02, 0.0, &mut row);
             row[0]
         })
         .collect();

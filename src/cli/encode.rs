@@ -39,19 +39,22 @@ pub enum EncodeCommand {
   neurod encode evaluate data --train condition=abstract --test condition=concrete --out scores
   neurod encode evaluate bold5000 --paper --out as-released")]
     Evaluate(EvaluateArgs),
-    /// Fit a model to all samples and write it into one file, for `encode predict` and for the daemon
+    /// Fit a model to all samples, or to some, and write it into one file, for `encode predict` and for the daemon
     ///
-    /// λ is chosen as `encode evaluate` chooses it for all samples. The file holds weights, intercepts, λ, names, what the
+    /// λ is chosen as `encode evaluate` chooses it for all samples. With --paper it is
+    /// what `evaluate --paper` writes into voxels.tsv. Delays, or the haemodynamic response, go into the file. It holds weights, intercepts, λ, names, what the
     /// features were and what made it (docs/model.md); and the moments of the samples, from which a daemon
     /// (`[predictors.NAME] model = "FILE"`) learns on as if it had seen them itself.
     #[command(after_help = "Examples:
   neurod encode fit haxby --lambda 10 --delays 1,2,3,4 --tr 2.5 --out haxby.neurod
-  neurod encode fit data --lambda auto --folds runs --out data.neurod --export-weights W.npy")]
+  neurod encode fit data --lambda auto --folds runs --hrf spm --tr 2 --out data.neurod --export-weights W.npy
+  neurod encode fit data --train condition=abstract --out abstract.neurod
+  neurod encode fit bold5000 --paper --out as-released.neurod")]
     Fit(FitArgs),
     /// Identify stimuli from responses: rank all candidates by the model that never saw them, out of fold
     ///
     /// The candidates are the stimuli of the same fold (runs.tsv, column `stimulus`; repeats are averaged), or its samples
-    /// where there is no such column or the features have delays. They are ranked by the log-likelihood of the measured
+    /// where there is no such column or the features have delays or a response. They are ranked by the log-likelihood of the measured
     /// response under each prediction; the residual variance of a voxel comes from the other folds. DIR gets
     /// identification.tsv (a row each) and summary.json; chance stands beside every score.
     #[command(after_help = "Examples:
@@ -60,7 +63,8 @@ pub enum EncodeCommand {
     Identify(IdentifyArgs),
     /// Predict responses to the features of a dataset from a fitted model
     ///
-    /// DATA needs the model's feature spaces, and runs.tsv where the model has delays; no responses.
+    /// DATA needs the model's feature spaces, and runs.tsv where the model has delays or a haemodynamic response; no
+    /// responses.
     #[command(after_help = "Examples:
   neurod encode predict haxby.neurod new-stimuli --out predictions.npy")]
     Predict(PredictArgs),
@@ -131,7 +135,7 @@ pub struct ModelArgs {
     /// Exactly as the released code of "Visio-Linguistic Brain Encoding" (Oota et al. 2022): not centred, ten consecutive
     /// folds, in each of them the best λ of 1e-6 … 1e9 for each voxel by R² in ten consecutive folds, and repeats of a
     /// stimulus on both sides
-    #[arg(long, conflicts_with_all = ["lambda", "grid", "score", "no_centre", "folds", "train", "test", "delays", "hrf", "banded"])]
+    #[arg(long, conflicts_with_all = ["lambda", "grid", "score", "no_centre", "folds", "train", "delays", "hrf", "banded"])]
     pub paper: bool,
 }
 
@@ -174,25 +178,33 @@ pub struct FeaturesArgs {
     pub json: bool,
 }
 
-/// How samples are divided.
+/// How samples are divided into parts.
 #[derive(Clone, Debug, Args)]
-pub struct FoldArgs {
+pub struct DivisionArgs {
     /// How samples are divided: `runs`, `k=10` (consecutive), `shuffle=10`, or `by=COLUMN` of runs.tsv: one value of it is
     /// predicted from all others (`by=subject`)
     #[arg(long, default_value = "k=10", value_name = "runs|k=N|shuffle=N|by=COLUMN")]
     pub folds: String,
-    /// Only samples with this value in a column of runs.tsv teach (with --test)
-    #[arg(long, value_name = "COLUMN=VALUE", requires = "test", conflicts_with = "folds")]
-    pub train: Option<String>,
-    /// Only samples with this value in a column of runs.tsv are predicted and scored (with --train)
-    #[arg(long, value_name = "COLUMN=VALUE", requires = "train", conflicts_with = "folds")]
-    pub test: Option<String>,
     /// Let samples of one stimulus teach and be predicted in one fold; how many is told
     #[arg(long)]
     pub keep_repeats: bool,
     /// What everything random is drawn by: folds, mixes, intervals, permutations
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// How samples are divided: into parts, or once.
+#[derive(Clone, Debug, Args)]
+pub struct FoldArgs {
+    /// Into parts.
+    #[command(flatten)]
+    pub by: DivisionArgs,
+    /// Only samples with this value in a column of runs.tsv teach (with --test)
+    #[arg(long, value_name = "COLUMN=VALUE", requires = "test", conflicts_with = "folds")]
+    pub train: Option<String>,
+    /// Only samples with this value in a column of runs.tsv are predicted and scored (with --train)
+    #[arg(long, value_name = "COLUMN=VALUE", requires = "train", conflicts_with = "folds")]
+    pub test: Option<String>,
 }
 
 /// `neurod encode evaluate`
@@ -232,9 +244,12 @@ pub struct FitArgs {
     /// What is fitted to what.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// How samples are divided.
+    /// How samples are divided where λ is chosen.
     #[command(flatten)]
-    pub folds: FoldArgs,
+    pub by: DivisionArgs,
+    /// Only samples with this value in a column of runs.tsv teach, and λ is chosen as `evaluate --train` chooses it
+    #[arg(long, value_name = "COLUMN=VALUE", conflicts_with = "folds")]
+    pub train: Option<String>,
     /// The model's file
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,

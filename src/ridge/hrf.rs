@@ -1,8 +1,10 @@
-//! How does blood follow? The canonical haemodynamic response, in closed form.
+//! How does blood follow? The canonical haemodynamic responses, in closed form.
 //!
 //! SPM's difference of two gamma densities, as nilearn's `spm_hrf` has it (delay 6 s, undershoot at 16 s, ratio 0.167,
-//! 32 s long), scaled to unit area. Its integrals are known, so the response to a feature that is held over a stretch
-//! of time is exact, whatever the TR.
+//! 32 s long), scaled to unit area; and Glover's. Their integrals are known, so the response to a feature that is held
+//! over a stretch of time is exact, whatever the TR.
+
+use serde::{Deserialize, Serialize};
 
 /// How long a response lasts, in seconds.
 pub const HRF_LENGTH: f64 = 32.0;
@@ -57,16 +59,9 @@ fn double_integral(t: f64) -> f64 {
     (twice(PEAK, inside) - RATIO * twice(UNDERSHOOT, inside)) / area() + (t - inside)
 }
 
-/// The mean response over `[t, t + tr)` to a 1 that is held over `[start, end)`; `tr = 0` for the response at `t`.
-pub(super) fn response(t: f64, tr: f64, start: f64, end: f64) -> f64 {
-    // An instant is taken as a very short volume: long enough for the differences to mean something.
-    let (t, tr) = if tr > 0.0 { (t, tr) } else { (t - 5e-4, 1e-3) };
-    let since = |at: f64| double_integral(t + tr - at) - double_integral(t - at);
-    (since(start) - since(end)) / tr
-}
-
 /// A canonical response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Response {
     /// [`spm_hrf`].
     Spm,
@@ -75,30 +70,47 @@ pub enum Response {
     Glover,
 }
 
+impl Response {
+    /// The curve, ready to be asked often.
+    pub(super) fn curve(self) -> Curve {
+        match self {
+            Response::Spm => Curve::Spm,
+            Response::Glover => Curve::Glover(Glover::new()),
+        }
+    }
+}
+
+/// A response by the integral of its integral.
+pub(super) enum Curve {
+    Spm,
+    Glover(Glover),
+}
+
+impl Curve {
+    /// The mean response over `[t, t + tr)` to a 1 that is held over `[start, end)`; `tr = 0` for the response at `t`.
+    pub fn response(&self, t: f64, tr: f64, start: f64, end: f64) -> f64 {
+        // An instant is taken as a very short volume: long enough for the differences to mean something.
+        let (t, tr) = if tr > 0.0 { (t, tr) } else { (t - 5e-4, 1e-3) };
+        let risen = |t: f64| match self {
+            Curve::Spm => double_integral(t),
+            Curve::Glover(glover) => glover.double_integral(t),
+        };
+        let since = |at: f64| risen(t + tr - at) - risen(t - at);
+        (since(start) - since(end)) / tr
+    }
+}
+
 /// What of a feature that is held over one sample shows in this sample, the next, and so on, where samples follow each
 /// other by `tr` seconds: the mean response over each. They sum to 1.
 ///
 /// The numbers are those of the live path ([`Lags::Hrf`](super::Lags)) for the same response.
 pub fn response_weights(which: Response, tr: f64) -> Vec<f64> {
-    let samples = (HRF_LENGTH / tr).ceil() as usize + 1;
-    let after = |sample: usize| sample as f64 * tr;
-    match which {
-        Response::Spm => (0..samples).map(|sample| response(after(sample), tr, 0.0, tr)).collect(),
-        Response::Glover => {
-            let glover = Glover::new();
-            // Of a 1 held over [0, tr): the second difference of the double integral.
-            let at = |sample: f64| glover.double_integral(sample * tr);
-            let mean = |sample: usize| {
-                let sample = sample as f64;
-                (at(sample + 1.0) - 2.0 * at(sample) + at(sample - 1.0)) / tr
-            };
-            (0..samples).map(mean).collect()
-        }
-    }
+    let (samples, curve) = ((HRF_LENGTH / tr).ceil() as usize + 1, which.curve());
+    (0..samples).map(|sample| curve.response(sample as f64 * tr, tr, 0.0, tr)).collect()
 }
 
 /// Two gamma densities whose shapes are no integers.
-struct Glover {
+pub(super) struct Glover {
     /// Γ of both shapes.
     scales: [f64; 2],
     area: f64,
@@ -157,6 +169,8 @@ mod tests {
         let dt = 1e-3;
         let area: f64 = (0..32_000).map(|i| spm_hrf((i as f64 + 0.5) * dt) * dt).sum();
         assert!((area - 1.0).abs() < 1e-9);
+        let spm = Response::Spm.curve();
+        let response = |t, tr, start, end| spm.response(t, tr, start, end);
         for (t, tr, start, end) in
             [(6.0, 2.0, 0.0, 3.0), (0.0, 2.0, 1.0, 1.5), (30.0, 1.0, 0.0, 4.0), (90.0, 2.0, 0.0, 3.0)]
         {

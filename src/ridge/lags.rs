@@ -7,10 +7,10 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::RidgeError;
-use super::hrf::{HRF_LENGTH, response};
+use super::hrf::{HRF_LENGTH, Response};
 use super::timeline::FeatureTimeline;
 
-/// `lags = [2.0, 4.0, 6.0]` (seconds), or `lags = { hrf = "spm" }`.
+/// `lags = [2.0, 4.0, 6.0]` (seconds), or `lags = { hrf = "spm" }` or `"glover"`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum LagsConfig {
@@ -25,15 +25,7 @@ pub enum LagsConfig {
 #[serde(deny_unknown_fields)]
 pub struct HrfConfig {
     /// Its name.
-    pub hrf: HrfName,
-}
-
-/// The canonical responses there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HrfName {
-    /// SPM's difference of two gammas.
-    Spm,
+    pub hrf: Response,
 }
 
 impl<'de> Deserialize<'de> for LagsConfig {
@@ -71,7 +63,7 @@ impl LagsConfig {
                 Some(lag) => Err(RidgeError::Lag(*lag)),
                 None => Ok(Lags::Fir(lags.clone())),
             },
-            LagsConfig::Hrf(HrfConfig { hrf: HrfName::Spm }) => Ok(Lags::Hrf),
+            LagsConfig::Hrf(HrfConfig { hrf }) => Ok(Lags::Hrf(*hrf)),
         }
     }
 }
@@ -93,8 +85,8 @@ impl LagsConfig {
 pub enum Lags {
     /// One copy of the features per delay, in seconds.
     Fir(Vec<f64>),
-    /// The features convolved with [`spm_hrf`](super::spm_hrf).
-    Hrf,
+    /// The features convolved with a canonical response.
+    Hrf(Response),
 }
 
 impl Lags {
@@ -102,7 +94,7 @@ impl Lags {
     pub fn columns(&self, features: usize) -> usize {
         match self {
             Lags::Fir(lags) => features * lags.len(),
-            Lags::Hrf => features,
+            Lags::Hrf(_) => features,
         }
     }
 
@@ -110,7 +102,7 @@ impl Lags {
     pub fn horizon(&self, tr: f64) -> f64 {
         tr + match self {
             Lags::Fir(lags) => lags.iter().copied().fold(0.0, f64::max),
-            Lags::Hrf => HRF_LENGTH,
+            Lags::Hrf(_) => HRF_LENGTH,
         }
     }
 
@@ -119,7 +111,7 @@ impl Lags {
         t + tr
             - match self {
                 Lags::Fir(lags) => lags.iter().copied().fold(f64::INFINITY, f64::min),
-                Lags::Hrf => 0.0,
+                Lags::Hrf(_) => 0.0,
             }
     }
 
@@ -128,7 +120,7 @@ impl Lags {
     pub fn least_known(&self) -> f64 {
         match self {
             Lags::Fir(_) => 0.5,
-            Lags::Hrf => 0.95,
+            Lags::Hrf(_) => 0.95,
         }
     }
 
@@ -145,9 +137,9 @@ impl Lags {
                     .zip(parts)
                     .fold(1.0, |covered: f64, (lag, part)| covered.min(timeline.mean(t - lag, t - lag + tr, part)))
             }
-            Lags::Hrf => {
-                let until = t + tr;
-                timeline.weigh(until - self.horizon(tr), until, out, |start, end| response(t, tr, start, end))
+            Lags::Hrf(which) => {
+                let (until, curve) = (t + tr, which.curve());
+                timeline.weigh(until - self.horizon(tr), until, out, |start, end| curve.response(t, tr, start, end))
             }
         }
     }
@@ -156,6 +148,7 @@ impl Lags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ridge::response_weights;
 
     #[derive(Deserialize)]
     struct Table {
@@ -166,8 +159,9 @@ mod tests {
     fn a_list_and_a_name_are_understood_and_what_cannot_be_is_named() {
         let parse = |text: &str| toml::from_str::<Table>(text).map(|t| t.lags);
         assert_eq!(parse("lags = [2, 4.5]").unwrap().build().unwrap(), Lags::Fir(vec![2.0, 4.5]));
-        assert_eq!(parse("lags = { hrf = \"spm\" }").unwrap().build().unwrap(), Lags::Hrf);
-        assert!(parse("lags = { hrf = \"glover\" }").unwrap_err().to_string().contains("glover"));
+        assert_eq!(parse("lags = { hrf = \"spm\" }").unwrap().build().unwrap(), Lags::Hrf(Response::Spm));
+        assert_eq!(parse("lags = { hrf = \"glover\" }").unwrap().build().unwrap(), Lags::Hrf(Response::Glover));
+        assert!(parse("lags = { hrf = \"gamma\" }").unwrap_err().to_string().contains("gamma"));
         assert!(parse("lags = 2").unwrap_err().to_string().contains("list of seconds"));
         assert_eq!(
             parse("lags = []").unwrap().build().unwrap_err().to_string(),
@@ -199,12 +193,32 @@ mod tests {
 
     #[test]
     fn a_feature_held_for_long_comes_through_the_response_as_itself() {
-        let mut line = FeatureTimeline::samples(1, Lags::Hrf.horizon(2.0));
-        for i in 0..200 {
-            line.push(i as f64 * 0.5, (i + 1) as f64 * 0.5, &[3.0]);
+        for lags in [Lags::Hrf(Response::Spm), Lags::Hrf(Response::Glover)] {
+            let mut line = FeatureTimeline::samples(1, lags.horizon(2.0));
+            for i in 0..200 {
+                line.push(i as f64 * 0.5, (i + 1) as f64 * 0.5, &[3.0]);
+            }
+            let mut row = [0.0];
+            let covered = lags.row(&line, 98.0, 2.0, &mut row);
+            assert!((row[0] - 3.0).abs() < 1e-9 && (covered - 1.0).abs() < 1e-9, "{row:?} {covered}");
         }
-        let mut row = [0.0];
-        let covered = Lags::Hrf.row(&line, 98.0, 2.0, &mut row);
-        assert!((row[0] - 3.0).abs() < 1e-9 && (covered - 1.0).abs() < 1e-9, "{row:?} {covered}");
+    }
+
+    #[test]
+    fn live_rows_are_the_convolution_of_samples_offline() {
+        let (tr, mut line) = (2.5, FeatureTimeline::events(1));
+        let features: Vec<f64> = (0..40).map(|i| (f64::from(i) * 0.7).sin()).collect();
+        for (i, feature) in features.iter().enumerate() {
+            line.push(i as f64 * tr, (i + 1) as f64 * tr, &[*feature]);
+        }
+        for which in [Response::Spm, Response::Glover] {
+            let weights = response_weights(which, tr);
+            for i in 0..features.len() {
+                let sum: f64 = weights.iter().zip(features[..=i].iter().rev()).map(|(w, x)| w * x).sum();
+                let mut row = [0.0];
+                Lags::Hrf(which).row(&line, i as f64 * tr, tr, &mut row);
+                assert!((row[0] - sum).abs() < 1e-12, "{which:?} {i}: {} {sum}", row[0]);
+            }
+        }
     }
 }

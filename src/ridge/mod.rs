@@ -52,7 +52,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, Fingerprint, Loaded};
 pub use frozen::FrozenWeights;
 pub use guard::GuardConfig;
 pub use hrf::{HRF_LENGTH, Response, response_weights, spm_hrf};
-pub use lags::{HrfConfig, HrfName, Lags, LagsConfig};
+pub use lags::{HrfConfig, Lags, LagsConfig};
 pub use lambda::{
     ChooseLambda, Criterion, LambdaConfig, LambdaGrid, LambdaSpan, SearchJob, SearchResult, gcv_scores, run_scores,
 };

@@ -4,7 +4,7 @@ usage: encode_paper.py FOLDER
 
 Not centred, W = (XᵀX + λI)⁻¹ XᵀY; ten consecutive folds, the first n % 10 of them one longer; in each, for every voxel the λ
 of 10⁻⁶ … 10⁹ with the least sum of 1 − R² over ten consecutive folds of the teaching rows. Writes predictions_paper.npy and
-lambdas_paper.npy (chosen with all rows).
+lambdas_paper.npy (chosen with all rows), and weights_paper.npy (of all rows with these).
 """
 
 import sys
@@ -47,7 +47,9 @@ def main():
             of = best == place
             predicted[np.ix_(test, of)] = x[test] @ weights(x[train], y[train][:, of], GRID[place])
     np.save(f"{folder}/predictions_paper.npy", predicted)
-    np.save(f"{folder}/lambdas_paper.npy", np.array(GRID)[chosen(x, y)])
+    lambdas = np.array(GRID)[chosen(x, y)]
+    np.save(f"{folder}/lambdas_paper.npy", lambdas)
+    np.save(f"{folder}/weights_paper.npy", np.hstack([weights(x, y[:, [v]], penalty) for v, penalty in enumerate(lambdas)]))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ fn one<T: Real + ReadableElement>(
     let (mut evaluated, mut notes, mut parts_of_folds) = (Vec::new(), Vec::new(), 0);
     let mut evaluate = |candidate: &Candidate| -> anyhow::Result<Option<Evaluated>> {
         design.only(&candidate.spaces);
-        let validated = cross_validate(&design, design.scheme, 0, args.folds.seed)?;
+        let validated = cross_validate(&design, 0, args.folds.by.seed)?;
         notes = validated.notes(design.data.responses.nrows());
         let Validated { results, folds, purged, .. } = validated;
         notes.extend(write::notes(&results, purged));

@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, CowArray, Ix2};
 use ndarray_npy::ReadableElement;
 
 use super::scores::Quality;
-use super::timing;
+use super::timing::Timing;
 use crate::cli::{FoldArgs, ModelArgs, ScaleArg, Score};
 use crate::datasets::Folder;
 use crate::encoding::EncodingError;
@@ -32,6 +32,8 @@ pub struct Design<T> {
     pub data: Folder<T>,
     /// The features with their delays: n × (F · delays).
     pub x: Array2<T>,
+    /// How that was made of the features.
+    pub timing: Timing,
     /// In what units they count.
     scale: Scale,
     /// The columns of `x` that each feature space has, one stretch a delay.
@@ -79,8 +81,9 @@ impl<T: Real + ReadableElement> Design<T> {
         let ridge = ridge(args)?;
         let scheme = scheme(folds)?;
         let mut data = Folder::<T>::read(&args.data, &args.features)?;
-        let mut x = timing::timed(data.features.view(), &data.runs, args)?;
-        let missing = left_out(&data, args)?;
+        let timing = Timing::asked(args)?;
+        let mut x = timing.apply(data.features.view(), &data.runs);
+        let missing = left_out(&data, &timing);
         let kept: Vec<usize> = (0..x.nrows()).filter(|row| missing.binary_search(row).is_err()).collect();
         let not_finite = |row: &&usize| x.row(**row).iter().any(|v| !v.wide().is_finite());
         if let Some(row) = kept.iter().find(not_finite).copied() {
@@ -101,17 +104,17 @@ impl<T: Real + ReadableElement> Design<T> {
             }
         }
         let sizes: Vec<usize> = data.spaces.iter().map(|(_, size)| *size).collect();
-        let spaces = timing::spaces(&sizes, args);
+        let spaces = timing.spaces(&sizes);
         if args.banded.is_some() && args.lambda == "grid" {
             bail!("--banded: each voxel has a λ of its own, so give no --lambda grid");
         }
         if args.banded.is_some() && sizes.len() < 2 {
             bail!("--banded: there is one feature space only (give several, as features/NAME.npy)");
         }
-        let mixes = args.banded.map(|count| (count.get(), folds.seed));
+        let mixes = args.banded.map(|count| (count.get(), folds.by.seed));
         let bands = bands(&spaces, mixes);
-        let stimuli = if folds.keep_repeats { Vec::new() } else { data.stimuli.clone() };
-        let (groups, parts) = (groups(&data, &folds.folds)?, parts(&data, folds)?);
+        let stimuli = if folds.by.keep_repeats { Vec::new() } else { data.stimuli.clone() };
+        let (groups, parts) = (groups(&data, &folds.by.folds)?, parts(&data, folds)?);
         let samples = Samples { runs: data.runs.clone(), stimuli, groups, parts };
         let inner = if args.paper { INNER_OF_PAPER } else { INNER };
         let scale = match args.scale {
@@ -122,6 +125,7 @@ impl<T: Real + ReadableElement> Design<T> {
         Ok(Self {
             data,
             x,
+            timing,
             scale,
             read: spaces.clone(),
             columns: None,
@@ -188,10 +192,16 @@ impl<T: Real + ReadableElement> Design<T> {
     ///
     /// # Errors
     /// Samples that cannot be so divided.
-    pub fn folds(&self, scheme: Scheme) -> Result<(Folds, usize), EncodingError> {
-        let folds = divide(self.x.nrows(), scheme, &self.samples)?;
+    pub fn folds(&self) -> Result<(Folds, usize), EncodingError> {
+        let folds = divide(self.x.nrows(), self.scheme, &self.samples)?;
         let repeats = repeated(&folds.folds, &self.data.stimuli);
         Ok((folds, repeats))
+    }
+
+    /// The rows that teach a model of all there is: every one, or those that were named.
+    pub fn teachers(&self) -> Vec<usize> {
+        let teaches = |row: &usize| self.samples.parts.get(*row).is_none_or(|part| *part == Part::Train);
+        (0..self.x.nrows()).filter(teaches).collect()
     }
 
     /// Folds of these rows in which λ is chosen: by the same runs or groups where these rows have several, else some
@@ -199,12 +209,12 @@ impl<T: Real + ReadableElement> Design<T> {
     ///
     /// # Errors
     /// Samples that cannot be so divided.
-    pub fn inner_folds(&self, rows: &[usize], scheme: Scheme) -> Result<Vec<Fold>, EncodingError> {
+    pub fn inner_folds(&self, rows: &[usize]) -> Result<Vec<Fold>, EncodingError> {
         if matches!(self.ridge.lambda, Lambda::Fixed(_)) && self.bands.is_none() {
             return Ok(Vec::new());
         }
         let samples = self.samples.of(rows);
-        let inner = match scheme {
+        let inner = match self.scheme {
             Scheme::Runs | Scheme::Once if differ(&samples.runs, rows.len()) => Scheme::Runs,
             Scheme::Groups if differ(&samples.groups, rows.len()) => Scheme::Groups,
             Scheme::Shuffled(_, seed) => Scheme::Shuffled(self.inner, seed),
@@ -230,25 +240,25 @@ impl<T: Real + ReadableElement> Design<T> {
         }
     }
 
-    /// The same, and the weights that all rows teach with it, for features as they come, whatever units they were fitted in.
+    /// The same in `folds` of these rows, and the weights that they teach with it, for features as they come, whatever units
+    /// they were fitted in.
     ///
     /// # Errors
     /// Features that cannot be decomposed.
-    pub fn choose_and_fit(&self, folds: &[Fold]) -> Result<(Chosen, Weights<T>), EncodingError> {
-        let everything = Vec::from_iter(0..self.x.nrows());
-        let (x, y, ridge) = (self.scaled(&everything), self.y(), &self.ridge);
+    pub fn choose_and_fit(&self, folds: &[Fold], rows: &[usize]) -> Result<(Chosen, Weights<T>), EncodingError> {
+        let (x, y, ridge) = (self.scaled(rows), self.y(), &self.ridge);
         let (chosen, mut fitted) = match &self.bands {
             Some(bands) => {
                 let choice = banded::choose(x.view(), y, folds, ridge, bands)?;
-                let fitted = banded::fit(x.view(), y, &everything, &choice, bands, ridge.centre)?;
+                let fitted = banded::fit(x.view(), y, rows, &choice, bands, ridge.centre)?;
                 (chosen(choice, bands), fitted)
             }
             None => {
-                let (lambdas, fitted) = solve::choose_and_fit(x.view(), y, folds, &everything, ridge)?;
+                let (lambdas, fitted) = solve::choose_and_fit(x.view(), y, folds, rows, ridge)?;
                 (Chosen { lambdas, gammas: Vec::new() }, fitted)
             }
         };
-        self.scaler(self.x.view(), &everything).undo(&mut fitted.weights, &mut fitted.intercepts);
+        self.scaler(self.x.view(), rows).undo(&mut fitted.weights, &mut fitted.intercepts);
         Ok((chosen, fitted))
     }
 
@@ -291,9 +301,9 @@ fn groups<T>(data: &Folder<T>, folds: &str) -> anyhow::Result<Vec<String>> {
 
 /// What every sample is for, by --train and --test; nothing where samples are not divided so.
 fn parts<T>(data: &Folder<T>, args: &FoldArgs) -> anyhow::Result<Vec<Part>> {
-    let (Some(train), Some(test)) = (&args.train, &args.test) else { return Ok(Vec::new()) };
     let mut parts = vec![Part::Neither; data.responses.nrows()];
-    for (option, text, part) in [("--train", train, Part::Train), ("--test", test, Part::Test)] {
+    for (option, text, part) in [("--train", &args.train, Part::Train), ("--test", &args.test, Part::Test)] {
+        let Some(text) = text else { continue };
         let (column, value) = text.split_once('=').with_context(|| {
             format!("{option} {text}: give a column of runs.tsv and a value, as condition=abstract")
         })?;
@@ -305,12 +315,12 @@ fn parts<T>(data: &Folder<T>, args: &FoldArgs) -> anyhow::Result<Vec<Part>> {
         }
         for (slot, _) in parts.iter_mut().zip(cells).filter(|(_, cell)| *cell == value) {
             if *slot != Part::Neither {
-                bail!("--train {train}, --test {test}: a sample cannot be both");
+                bail!("{option} {text}: these samples teach, and a sample cannot be both");
             }
             *slot = part;
         }
     }
-    Ok(parts)
+    Ok(if args.train.is_some() { parts } else { Vec::new() })
 }
 
 fn column_of<'a, T>(data: &'a Folder<T>, option: &str, name: &str) -> anyhow::Result<&'a [String]> {
@@ -328,10 +338,10 @@ pub fn settled(model: &ModelArgs, folds: &FoldArgs) -> (ModelArgs, FoldArgs) {
     if model.paper {
         model.grid = (-6..10).map(|power| 10f64.powi(power)).collect();
         (model.score, model.no_centre) = (Score::R2, true);
-        (folds.folds, folds.keep_repeats) = (format!("k={INNER_OF_PAPER}"), true);
+        (folds.by.folds, folds.by.keep_repeats) = (format!("k={INNER_OF_PAPER}"), true);
     }
     if let (Some(train), Some(test)) = (&folds.train, &folds.test) {
-        folds.folds = format!("{train} to {test}");
+        folds.by.folds = format!("{train} to {test}");
     }
     (model, folds)
 }
@@ -362,13 +372,13 @@ fn ridge(args: &ModelArgs) -> anyhow::Result<Ridge> {
 
 /// How samples are divided.
 fn scheme(args: &FoldArgs) -> anyhow::Result<Scheme> {
-    let wrong = || format!("--folds {}: give `runs`, `k=10`, `shuffle=10` or `by=COLUMN`", args.folds);
-    match args.folds.split_once('=') {
+    let wrong = || format!("--folds {}: give `runs`, `k=10`, `shuffle=10` or `by=COLUMN`", args.by.folds);
+    match args.by.folds.split_once('=') {
         _ if args.train.is_some() => Ok(Scheme::Once),
-        None if args.folds == "runs" => Ok(Scheme::Runs),
+        None if args.by.folds == "runs" => Ok(Scheme::Runs),
         Some(("by", _)) => Ok(Scheme::Groups),
         Some(("k", k)) => Ok(Scheme::Consecutive(k.parse().with_context(wrong)?)),
-        Some(("shuffle", k)) => Ok(Scheme::Shuffled(k.parse().with_context(wrong)?, args.seed)),
+        Some(("shuffle", k)) => Ok(Scheme::Shuffled(k.parse().with_context(wrong)?, args.by.seed)),
         _ => bail!(wrong()),
     }
 }
@@ -385,10 +395,10 @@ pub fn progress(steps: usize, what: &str) -> ProgressBar {
 }
 
 /// The rows in which a feature is missing, now or at any time they look back to.
-fn left_out<T: Real>(data: &Folder<T>, args: &ModelArgs) -> anyhow::Result<Vec<usize>> {
+fn left_out<T: Real>(data: &Folder<T>, timing: &Timing) -> Vec<usize> {
     let mark = |missing| T::of(f64::from(u8::from(missing)));
     let marks: Vec<T> = data.without_features().into_iter().map(mark).collect();
-    let marks = timing::timed(Array1::from(marks).insert_axis(Axis(1)).view(), &data.runs, args)?;
+    let marks = timing.apply(Array1::from(marks).insert_axis(Axis(1)).view(), &data.runs);
     let marked = |row: &usize| marks.row(*row).iter().any(|mark| mark.wide() != 0.0);
-    Ok((0..marks.nrows()).filter(marked).collect())
+    (0..marks.nrows()).filter(marked).collect()
 }

@@ -30,7 +30,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
 
 fn evaluate<T: Real + ReadableElement + WritableElement>(args: &EvaluateArgs) -> anyhow::Result<()> {
     let design = Design::<T>::read(&args.model, &args.folds)?;
-    let validated = cross_validate(&design, design.scheme, args.permutations, args.folds.seed)?;
+    let validated = cross_validate(&design, args.permutations, args.folds.by.seed)?;
     let Validated { predicted, results, folds, purged, .. } = &validated;
     let (data, sizes) = (&design.data, [design.x.ncols(), *folds, *purged]);
     let name = data.spaces.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" + ");

@@ -6,14 +6,15 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2, Axis};
 use ndarray_npy::write_npy;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::design::{Chosen, Design, progress};
+use super::design::{Chosen, Design, progress, settled};
 use super::scores::Quality;
-use crate::cli::{FitArgs, ScaleArg};
+use super::timing::Timing;
+use crate::cli::{FitArgs, FoldArgs, ModelArgs, ScaleArg, Score};
 use crate::datasets::Voxel;
 use crate::encoding::solve::Weights;
 use crate::frame::Unit;
@@ -24,29 +25,31 @@ use crate::ridge::{Description, FeatureSpace, FittedModel, Moments, Provenance, 
 /// # Errors
 /// What cannot be read, decomposed, or written.
 pub fn run(args: &FitArgs) -> anyhow::Result<()> {
-    unfit(args)?;
     if let Some(tr) = args.model.tr.filter(|tr| !(*tr > 0.0 && tr.is_finite())) {
         bail!("--tr {tr}: give a positive number of seconds");
     }
     let unit: Unit = serde_json::from_value(args.unit.as_str().into())
         .map_err(|_| anyhow::anyhow!("--unit {}: give uV, uV2, z, psc or a.u.", args.unit))?;
-    let design = Design::<f64>::read(&args.model, &args.folds)?;
-    let (x, y) = (design.x.view(), design.y());
+    let folds = FoldArgs { by: args.by.clone(), train: args.train.clone(), test: None };
+    let (model, folds) = settled(&args.model, &folds);
+    let design = Design::<f64>::read(&model, &folds)?;
     let bar = progress(2, "step");
-    let folds = design.inner_folds(&Vec::from_iter(0..y.nrows()), design.scheme)?;
-    let (Chosen { lambdas, .. }, Weights { weights, intercepts }) = design.choose_and_fit(&folds)?;
+    let rows = design.teachers();
+    let folds = design.inner_folds(&rows)?;
+    let (Chosen { lambdas, .. }, Weights { weights, intercepts }) = design.choose_and_fit(&folds, &rows)?;
     bar.inc(1);
     let (features, targets) = weights.dim();
-    let moments =
-        never_learns(args).is_none().then(|| Moments::of_rows(&row_major(x), &row_major(y), features, targets));
+    let never_learns = never_learns(&model, args.no_moments);
+    let of_rows = |x, y| Moments::of_rows(&row_major(x, &rows), &row_major(y, &rows), features, targets);
+    let moments = never_learns.is_none().then(|| of_rows(design.x.view(), design.y()));
     let feature_means = match design.ridge.centre {
-        true => x.mean_axis(ndarray::Axis(0)).map(|means| means.to_vec()).unwrap_or_default(),
+        true => design.x.select(Axis(0), &rows).mean_axis(Axis(0)).map(|means| means.to_vec()).unwrap_or_default(),
         false => vec![0.0; features],
     };
     let mut model = FittedModel {
-        description: describe(args, &design, unit)?,
+        description: describe(args, &design, rows.len(), unit)?,
         sha256: "".into(),
-        weights: row_major(weights.view()),
+        weights: weights.iter().copied().collect(),
         intercepts,
         lambdas,
         feature_means,
@@ -57,35 +60,28 @@ pub fn run(args: &FitArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.export_weights {
         export(path, &weights)?;
     }
-    tell(args, &model)
-}
-
-/// What a model file has no words for.
-fn unfit(args: &FitArgs) -> anyhow::Result<()> {
-    let model = &args.model;
-    let asked = [("--hrf", model.hrf.is_some()), ("--paper", model.paper), ("--train", args.folds.train.is_some())];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((option, _)) => bail!("{option}: `encode fit` does not take it (`encode evaluate` does)"),
-        None => Ok(()),
-    }
+    tell(args, &model, never_learns)
 }
 
 /// Why the model predicts, and does not learn on; nothing where it does.
-fn never_learns(args: &FitArgs) -> Option<&'static str> {
+fn never_learns(model: &ModelArgs, no_moments: bool) -> Option<&'static str> {
     Some(match () {
-        () if args.no_moments => "its moments were left out",
-        () if args.model.no_centre => "it was not centred",
-        () if args.model.scale != ScaleArg::None => "its λ is of scaled features",
-        () if args.model.banded.is_some() => "each of its feature spaces has a λ of its own",
+        () if no_moments => "its moments were left out",
+        () if model.no_centre => "it was not centred",
+        () if model.scale != ScaleArg::None => "its λ is of scaled features",
+        () if model.banded.is_some() => "each of its feature spaces has a λ of its own",
         () => return None,
     })
 }
 
-fn row_major(array: ndarray::ArrayView2<'_, f64>) -> Vec<f64> {
-    array.iter().copied().collect()
+/// These rows, one after the other.
+fn row_major(array: ArrayView2<'_, f64>, rows: &[usize]) -> Vec<f64> {
+    let mut out = Vec::with_capacity(rows.len() * array.ncols());
+    rows.iter().for_each(|row| out.extend(array.row(*row)));
+    out
 }
 
-fn describe(args: &FitArgs, design: &Design<f64>, unit: Unit) -> anyhow::Result<Description> {
+fn describe(args: &FitArgs, design: &Design<f64>, samples: usize, unit: Unit) -> anyhow::Result<Description> {
     let data = &design.data;
     let spaces = data.spaces.iter().map(|(name, dims)| feature_space(&args.model.data, name, *dims));
     let targets = names(&data.voxels)?.into_iter().zip(&data.voxels).zip(&design.quality);
@@ -97,12 +93,17 @@ fn describe(args: &FitArgs, design: &Design<f64>, unit: Unit) -> anyhow::Result<
         place: voxel.place,
         left_out: *quality == Quality::NotFinite,
     });
+    let (delays, hrf) = match &design.timing {
+        Timing::Delays(delays) => (delays.clone(), None),
+        Timing::Response(response, _) => (Vec::new(), Some(*response)),
+    };
     Ok(Description {
         name: args.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
-        samples: design.x.nrows() as u64,
+        samples: samples as u64,
         centred: design.ridge.centre,
         features: spaces.collect::<anyhow::Result<_>>()?,
-        delays: if args.model.delays.is_empty() { vec![0] } else { args.model.delays.clone() },
+        delays,
+        hrf,
         tr: args.model.tr,
         unit,
         targets: targets.collect(),
@@ -110,7 +111,7 @@ fn describe(args: &FitArgs, design: &Design<f64>, unit: Unit) -> anyhow::Result<
             command: command(args),
             version: env!("CARGO_PKG_VERSION").into(),
             lambda: args.model.lambda.clone(),
-            seed: args.folds.seed,
+            seed: args.by.seed,
             files: data.files.iter().cloned().collect::<BTreeMap<_, _>>(),
         },
     })
@@ -118,10 +119,19 @@ fn describe(args: &FitArgs, design: &Design<f64>, unit: Unit) -> anyhow::Result<
 
 /// What was asked for, without where things lie on this machine.
 fn command(args: &FitArgs) -> String {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = |path: &Path| path.file_name().map_or_else(|| ".".into(), |name| name.to_string_lossy().into_owned());
     let list = |values: Vec<String>| values.join(",");
-    let mut words = format!("neurod encode fit {} --lambda {}", name(&args.model.data), args.model.lambda);
-    words += &format!(" --folds {} --seed {}", args.folds.folds, args.folds.seed);
+    let mut words = format!("neurod encode fit {}", name(&args.model.data));
+    words += &match args.model.paper {
+        true => " --paper".into(),
+        false => format!(" --lambda {}", args.model.lambda),
+    };
+    words += &match &args.train {
+        Some(train) => format!(" --train {train}"),
+        None if args.model.paper => String::new(),
+        None => format!(" --folds {}", args.by.folds),
+    };
+    words += &format!(" --seed {}", args.by.seed);
     if !args.model.features.is_empty() {
         words += &format!(" --features {}", list(args.model.features.clone()));
     }
@@ -131,11 +141,14 @@ fn command(args: &FitArgs) -> String {
     if !args.model.delays.is_empty() {
         words += &format!(" --delays {}", list(args.model.delays.iter().map(usize::to_string).collect()));
     }
+    words += &args.model.hrf.map(|hrf| format!(" --hrf {}", format!("{hrf:?}").to_lowercase())).unwrap_or_default();
     words += &args.model.tr.map(|tr| format!(" --tr {tr}")).unwrap_or_default();
     if args.model.scale != ScaleArg::None {
         words += &format!(" --scale {}", format!("{:?}", args.model.scale).to_lowercase());
     }
     words += &args.model.banded.map(|count| format!(" --banded {count}")).unwrap_or_default();
+    words += if args.model.score == Score::R2 { " --score r2" } else { "" };
+    words += if args.by.keep_repeats { " --keep-repeats" } else { "" };
     words += if args.model.no_centre { " --no-centre" } else { "" };
     words + if args.no_moments { " --no-moments" } else { "" }
 }
@@ -188,7 +201,7 @@ fn export(path: &Path, weights: &Array2<f64>) -> anyhow::Result<()> {
     fs::rename(&partial, path).with_context(|| format!("--export-weights {}", path.display()))
 }
 
-fn tell(args: &FitArgs, model: &FittedModel) -> anyhow::Result<()> {
+fn tell(args: &FitArgs, model: &FittedModel, never_learns: Option<&str>) -> anyhow::Result<()> {
     let left_out = model.description.targets.iter().filter(|target| target.left_out).count();
     let (columns, targets, samples) = (model.columns(), model.targets(), model.description.samples);
     let learns = model.moments.is_some();
@@ -205,7 +218,7 @@ fn tell(args: &FitArgs, model: &FittedModel) -> anyhow::Result<()> {
     if left_out > 0 {
         writeln!(out, "{left_out} targets hold values that are not finite, and are left out")?;
     }
-    if let Some(why) = never_learns(args) {
+    if let Some(why) = never_learns {
         writeln!(out, "it predicts, and does not learn on live: {why}")?;
     }
     Ok(())

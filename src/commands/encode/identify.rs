@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::design::{Design, progress, settled};
 use super::scores::Quality;
+use super::timing::Timing;
 use super::validate::out_of_fold;
 use crate::cli::{IdentifyArgs, RankBy};
 use crate::commands::table;
@@ -27,7 +28,7 @@ pub fn run(args: &IdentifyArgs) -> anyhow::Result<()> {
     }
     let design = Design::<f64>::read(&args.model, &args.folds)?;
     let y = design.y();
-    let (Folds { folds, .. }, _) = design.folds(design.scheme)?;
+    let (Folds { folds, .. }, _) = design.folds()?;
     let bar = progress(folds.len(), "fold");
     let (predicted, _) = out_of_fold(&design, &folds, &bar)?;
     bar.finish_and_clear();
@@ -39,7 +40,8 @@ pub fn run(args: &IdentifyArgs) -> anyhow::Result<()> {
             regions.push((voxel.region.clone(), of.collect()));
         }
     }
-    let stimuli = if args.model.delays.is_empty() { design.data.stimuli.as_slice() } else { &[] };
+    let alone = design.timing == Timing::Delays(vec![0]);
+    let stimuli = if alone { design.data.stimuli.as_slice() } else { &[] };
     let by = match args.by {
         RankBy::Likelihood => By::Likelihood,
         RankBy::Cosine => By::Cosine,
@@ -149,8 +151,8 @@ fn write(args: &IdentifyArgs, results: &[(String, Vec<Shown>)]) -> anyhow::Resul
     }
     let by = if args.by == RankBy::Cosine { "cosine" } else { "likelihood" };
     let summary: Value = json!({
-        "version": env!("CARGO_PKG_VERSION"), "by": by, "lambda": args.model.lambda, "folds": args.folds.folds,
-        "seed": args.folds.seed, "delays": args.model.delays, "scores": summary,
+        "version": env!("CARGO_PKG_VERSION"), "by": by, "lambda": args.model.lambda, "folds": args.folds.by.folds,
+        "seed": args.folds.by.seed, "delays": args.model.delays, "scores": summary,
     });
     let mut text = String::from("fold\tshown\tsamples\tcandidates\trank\tpercentile\tbest\n");
     for Shown { fold, name, samples, rank, best } in results.first().into_iter().flat_map(|(_, shown)| shown) {

@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2};
 use ndarray_npy::write_npy;
 
 use super::fit::feature_space;
-use super::timing::delayed;
+use super::timing::Timing;
 use crate::cli::PredictArgs;
 use crate::datasets::Folder;
 use crate::encoding::EncodingError;
@@ -31,7 +31,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<()> {
     });
     let here = here.collect::<anyhow::Result<Vec<_>>>()?;
     model.check_features(here.iter().map(|(name, dims, sha256)| (*name, *dims, sha256.as_str())))?;
-    let rows = delayed(data.features.view(), &data.runs, &description.delays);
+    let rows = Timing::of(description).apply(data.features.view(), &data.runs);
     if let Some(((row, column), _)) = rows.indexed_iter().find(|(_, v)| !v.is_finite()) {
         return Err(EncodingError::NotFinite { row, column }.into());
     }

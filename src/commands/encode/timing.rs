@@ -5,40 +5,67 @@ use ndarray::{Array2, ArrayView2, s};
 
 use crate::cli::{Hrf, ModelArgs};
 use crate::linalg::Real;
-use crate::ridge::{Response, response_weights};
+use crate::ridge::{Description, Response, response_weights};
 
-/// The features as the responses may know them: n × (F · delays), one copy of all features a delay, or n × F.
-///
-/// # Errors
-/// Seconds between samples that cannot be.
-pub fn timed<T: Real>(x: ArrayView2<'_, T>, runs: &[String], args: &ModelArgs) -> anyhow::Result<Array2<T>> {
-    let response = match args.hrf {
-        None if args.delays.is_empty() => return Ok(x.to_owned()),
-        None => return Ok(delayed(x, runs, &args.delays)),
-        Some(Hrf::Spm) => Response::Spm,
-        Some(Hrf::Glover) => Response::Glover,
-    };
-    let tr = args.tr.unwrap_or(f64::NAN);
-    if !(tr > 0.0 && tr.is_finite()) {
-        bail!("--tr {tr}: give the seconds between samples, such as 2");
-    }
-    Ok(convolved(x, runs, &response_weights(response, tr)))
+/// How features meet responses.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timing {
+    /// One copy of the features a delay, in samples; `[0]` for features as they are.
+    Delays(Vec<usize>),
+    /// One copy, convolved with a response; the seconds between two samples.
+    Response(Response, f64),
 }
 
-/// The columns of each feature space in what [`timed`] gives.
-pub fn spaces(sizes: &[usize], args: &ModelArgs) -> Vec<Vec<std::ops::Range<usize>>> {
-    let all: usize = sizes.iter().sum();
-    let copies = args.delays.len().max(1);
-    let mut begins = 0;
-    let space = |size: &usize| {
-        begins += size;
-        (0..copies).map(|copy| copy * all + begins - size..copy * all + begins).collect()
-    };
-    sizes.iter().map(space).collect()
+impl Timing {
+    /// As it was asked for.
+    ///
+    /// # Errors
+    /// Seconds between samples that cannot be.
+    pub fn asked(args: &ModelArgs) -> anyhow::Result<Self> {
+        let tr = args.tr.unwrap_or(f64::NAN);
+        match args.hrf {
+            None if args.delays.is_empty() => Ok(Timing::Delays(vec![0])),
+            None => Ok(Timing::Delays(args.delays.clone())),
+            Some(_) if !(tr > 0.0 && tr.is_finite()) => bail!("--tr {tr}: give the seconds between samples, such as 2"),
+            Some(Hrf::Spm) => Ok(Timing::Response(Response::Spm, tr)),
+            Some(Hrf::Glover) => Ok(Timing::Response(Response::Glover, tr)),
+        }
+    }
+
+    /// As a model was fitted.
+    pub fn of(model: &Description) -> Self {
+        match (model.hrf, model.tr) {
+            (Some(response), Some(tr)) => Timing::Response(response, tr),
+            _ => Timing::Delays(model.delays.clone()),
+        }
+    }
+
+    /// The features as the responses may know them: n × (F · copies), one copy of all features a delay.
+    pub fn apply<T: Real>(&self, x: ArrayView2<'_, T>, runs: &[String]) -> Array2<T> {
+        match self {
+            Timing::Delays(delays) => delayed(x, runs, delays),
+            Timing::Response(response, tr) => convolved(x, runs, &response_weights(*response, *tr)),
+        }
+    }
+
+    /// The columns in what [`apply`](Self::apply) gives of feature spaces of these sizes: a stretch a copy.
+    pub fn spaces(&self, sizes: &[usize]) -> Vec<Vec<std::ops::Range<usize>>> {
+        let all: usize = sizes.iter().sum();
+        let copies = match self {
+            Timing::Delays(delays) => delays.len(),
+            Timing::Response(..) => 1,
+        };
+        let mut begins = 0;
+        let space = |size: &usize| {
+            begins += size;
+            (0..copies).map(|copy| copy * all + begins - size..copy * all + begins).collect()
+        };
+        sizes.iter().map(space).collect()
+    }
 }
 
 /// One copy of the features a delay, zero where a run has not lasted that long.
-pub fn delayed<T: Real>(x: ArrayView2<'_, T>, runs: &[String], delays: &[usize]) -> Array2<T> {
+fn delayed<T: Real>(x: ArrayView2<'_, T>, runs: &[String], delays: &[usize]) -> Array2<T> {
     let mut out = Array2::from_elem((x.nrows(), x.ncols() * delays.len()), T::of(0.0));
     for (row, since) in since_run_began(x.nrows(), runs) {
         for (copy, delay) in delays.iter().enumerate().filter(|(_, delay)| since >= **delay) {

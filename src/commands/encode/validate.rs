@@ -49,17 +49,16 @@ impl<T> Validated<T> {
 /// Samples that cannot be so divided; features that cannot be decomposed.
 pub fn cross_validate<T: Real + ReadableElement>(
     design: &Design<T>,
-    scheme: Scheme,
     permutations: usize,
     seed: u64,
 ) -> anyhow::Result<Validated<T>> {
     let y = design.y();
-    let (Folds { folds, purged }, repeated) = design.folds(scheme)?;
+    let (Folds { folds, purged }, repeated) = design.folds()?;
     let bar = progress(folds.len() + 1, "fold");
     let (mut predicted, chosen) = out_of_fold(design, &folds, &bar)?;
     let chosen = match chosen {
-        Some(chosen) if scheme == Scheme::Once => chosen,
-        _ => design.choose(&design.inner_folds(&Vec::from_iter(0..y.nrows()), scheme)?)?,
+        Some(chosen) if design.scheme == Scheme::Once => chosen,
+        _ => design.choose(&design.inner_folds(&Vec::from_iter(0..y.nrows()))?)?,
     };
     let (data, quality) = (&design.data, &design.quality);
     let certainty = Certainty { runs: &data.runs, stimuli: &data.stimuli, permutations, seed };
@@ -87,7 +86,7 @@ pub fn out_of_fold<T: Real + ReadableElement>(
     let mut predicted = Array2::from_elem(design.y().raw_dim(), T::of(f64::NAN));
     let mut chosen = None;
     for fold in folds {
-        let (by_fold, of_fold) = design.choose_and_predict(&design.inner_folds(&fold.train, design.scheme)?, fold)?;
+        let (by_fold, of_fold) = design.choose_and_predict(&design.inner_folds(&fold.train)?, fold)?;
         for (row, values) in fold.test.iter().zip(of_fold.rows()) {
             predicted.row_mut(*row).assign(&values);
         }

@@ -120,8 +120,8 @@ pub fn summary<T>(
     let files: serde_json::Map<String, Value> =
         data.files.iter().map(|(name, hash)| (name.clone(), hash.clone().into())).collect();
     Ok(json!({
-        "version": env!("CARGO_PKG_VERSION"), "lambda": model.lambda, "grid": model.grid, "folds": folds.folds,
-        "seed": folds.seed, "permutations": permutations, "delays": model.delays, "centre": !model.no_centre,
+        "version": env!("CARGO_PKG_VERSION"), "lambda": model.lambda, "grid": model.grid, "folds": folds.by.folds,
+        "seed": folds.by.seed, "permutations": permutations, "delays": model.delays, "centre": !model.no_centre,
         "scale": format!("{:?}", model.scale).to_lowercase(), "samples_left_out": data.left_out.len(),
         "score": format!("{:?}", model.score).to_lowercase(), "samples": data.responses.nrows(),
         "features": columns, "feature_spaces": data.spaces.iter().map(|(name, _)| name).collect::<Vec<_>>(),
@@ -144,13 +144,13 @@ pub fn provenance(
     Provenance {
         command: command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
-        seed: folds.seed,
+        seed: folds.by.seed,
         inputs: files.iter().map(|(name, sha256)| Input { name: name.clone(), sha256: sha256.clone() }).collect(),
         settings: vec![
             setting("λ", model.lambda.clone()),
             setting("grid", list(model.grid.iter().map(f64::to_string).collect())),
             setting("chosen by", format!("{:?}", model.score).to_lowercase()),
-            setting("folds", format!("{} ({parts} parts)", folds.folds)),
+            setting("folds", format!("{} ({parts} parts)", folds.by.folds)),
             setting("delays", model.delays.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
             setting("scale", format!("{:?}", model.scale).to_lowercase()),
             setting("centred", (!model.no_centre).to_string()),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Moments, RidgeError, positive};
+use super::{Moments, Response, RidgeError, positive};
 use crate::frame::Unit;
 use crate::linalg;
 use file::{Contents, Tensor};
@@ -35,8 +35,11 @@ pub struct Description {
     pub centred: bool,
     /// The feature spaces, side by side, of one copy of the features.
     pub features: Vec<FeatureSpace>,
-    /// One copy of the features each, in samples; `[0]` without delays.
+    /// One copy of the features each, in samples; `[0]` without delays, none with a response.
     pub delays: Vec<usize>,
+    /// The haemodynamic response that the one copy of the features was convolved with, in place of delays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hrf: Option<Response>,
     /// Seconds between two samples, where samples follow in time.
     pub tr: Option<f64>,
     /// What responses are counted in.
@@ -277,7 +280,12 @@ impl FittedModel {
 impl Description {
     /// Columns of a row, delays counted.
     pub fn columns(&self) -> usize {
-        self.width() * self.delays.len()
+        self.width() * self.copies()
+    }
+
+    /// How many copies of the features a row has.
+    pub fn copies(&self) -> usize {
+        if self.hrf.is_some() { 1 } else { self.delays.len() }
     }
 
     /// Columns of one copy of the features.
@@ -288,7 +296,7 @@ impl Description {
     /// What contradicts itself.
     fn check(&self) -> Option<String> {
         let sizes = self.features.iter().try_fold(0usize, |sum, space| sum.checked_add(space.dims));
-        let columns = sizes.and_then(|width| width.checked_mul(self.delays.len()));
+        let columns = sizes.and_then(|width| width.checked_mul(self.copies()));
         let mut names: Vec<&str> = self.targets.iter().map(|target| target.name.as_str()).collect();
         names.sort_unstable();
         if columns.is_none_or(|columns| columns == 0) || self.targets.is_empty() {
@@ -296,6 +304,9 @@ impl Description {
         }
         if self.tr.is_some_and(|tr| !(tr > 0.0 && tr.is_finite())) {
             return Some(format!("its tr is {:?}", self.tr));
+        }
+        if self.hrf.is_some() && (self.tr.is_none() || !self.delays.is_empty()) {
+            return Some("it describes a haemodynamic response, and delays or no tr beside it".into());
         }
         let twice = names.windows(2).find(|pair| pair.first() == pair.last());
         twice.map(|pair| format!("two targets are called {:?}", pair.first().unwrap_or(&"")))

@@ -4,17 +4,20 @@ use super::{FeatureSpace, FittedModel, ModelError, Target};
 use crate::frame::Unit;
 use crate::ridge::learner::Learner;
 use crate::ridge::rls::Rls;
-use crate::ridge::{LagsConfig, Moments, RidgeConfig};
+use crate::ridge::{HrfConfig, LagsConfig, Moments, RidgeConfig};
 
 /// How far a TR may lie from another and still be the same, relatively: what scanners write is rounded.
 const SAME_TR: f64 = 1e-3;
 
 impl FittedModel {
-    /// Its delays in seconds.
+    /// Its delays in seconds, or its haemodynamic response.
     ///
     /// # Errors
     /// It has delays, and does not know its TR.
     pub fn lags(&self) -> Result<LagsConfig, ModelError> {
+        if let Some(hrf) = self.description.hrf {
+            return Ok(LagsConfig::Hrf(HrfConfig { hrf }));
+        }
         let delays = &self.description.delays;
         match self.description.tr {
             Some(tr) => Ok(LagsConfig::Fir(delays.iter().map(|delay| *delay as f64 * tr).collect())),
@@ -133,7 +136,7 @@ impl FittedModel {
     fn live_order(&self) -> Vec<usize> {
         let (width, mut order, mut from) = (self.description.width(), Vec::new(), 0);
         for space in &self.description.features {
-            for copy in 0..self.description.delays.len() {
+            for copy in 0..self.description.copies() {
                 order.extend(copy * width + from..copy * width + from + space.dims);
             }
             from += space.dims;
