@@ -1,6 +1,8 @@
 //! `neurod encode compare` and `report`: every feature space as `evaluate` has it, on the same folds and draws.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -118,6 +120,57 @@ fn each_feature_space_scores_as_it_does_alone() {
     };
     let r2: f64 = fused.iter().find(of_fusion).unwrap()["value"].parse().unwrap();
     assert!((r2 - parts[3].1).abs() < 1e-9, "the total is what all of them explain: {r2}");
+}
+
+#[test]
+fn differences_are_as_likely_by_chance_as_numpy_finds_them() {
+    let Some(python) = common::python(&["scipy"]) else { return };
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    dataset(&folder.join("data"), 3);
+    let common = ["--lambda", "1", "--folds", "runs", "--seed", "11"];
+    let (best, others) = ("b", ["a", "net.1", "net.10"]);
+    let compare = ["compare", "data", "--features", "a,b,net.1,net.10", "--permutations", "300", "--out", "compared"];
+    succeeds(&[&compare[..], &common].concat(), folder);
+    for name in others.iter().chain([&best]) {
+        let out = format!("data/{name}");
+        succeeds(&[&["evaluate", "data", "--features", name, "--out", &out], &common[..]].concat(), folder);
+    }
+    let script = "tests/python/compare_permutations.py";
+    let names = others.join(",");
+    let mut oracle = Command::new(python);
+    oracle.arg(script).arg(folder.join("data")).args([best, &names, "300", "11"]);
+    let done = oracle.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let theirs: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let near = |ours: &str, theirs: &Value| (ours.parse::<f64>().unwrap() - theirs.as_f64().unwrap()).abs() < 1e-12;
+    let rows = table(&folder.join("compared/differences.tsv"));
+    assert_eq!(rows.len(), 3 * 10 * 2, "three others, ten sets, two metrics");
+    for row in &rows {
+        assert_eq!(row["features"], best);
+        let metric = usize::from(row["metric"] == "2v2");
+        let expected = &theirs[&row["than"]]["regions"][&row["region"]][metric];
+        assert!(near(&row["p"], &expected[0]) && near(&row["q"], &expected[1]), "{row:?} {expected}");
+    }
+    let voxels = table(&folder.join("compared/voxels.tsv"));
+    for other in others {
+        for (v, row) in voxels.iter().enumerate() {
+            for (place, of) in ["p", "q"].iter().enumerate() {
+                let (ours, expected) = (&row[&format!("{of}:{best}-{other}")], &theirs[other]["voxels"][place][v]);
+                assert!(near(ours, expected), "{other} {v}: {ours} {expected}");
+            }
+        }
+    }
+    // Some are, some are not; and nothing is told that was not asked for.
+    let p = || rows.iter().map(|row| row["p"].parse::<f64>().unwrap());
+    assert!(p().any(|p| p < 0.05) && p().any(|p| p > 0.2), "{:?}", p().collect::<Vec<_>>());
+    let page = fs::read_to_string(folder.join("compared/report.html")).unwrap();
+    assert!(
+        page.contains("of 300 exchanges of the two predictions, by runs,") && page.contains("Permuted, it differs")
+    );
+    succeeds(&[&["compare", "data", "--features", "a,b", "--out", "plain"], &common[..]].concat(), folder);
+    assert!(table(&folder.join("plain/differences.tsv")).iter().all(|row| row["p"] == "n/a" && row["q"] == "n/a"));
+    assert!(!fs::read_to_string(folder.join("plain/voxels.tsv")).unwrap().contains("\tp:"));
 }
 
 #[test]

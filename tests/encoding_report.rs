@@ -188,6 +188,7 @@ fn compared() -> Report {
         than: "roberta".into(),
         pearson_per_voxel: score(0.2),
         two_v_two: score(-0.1),
+        chance: None,
     }];
     let parts = [("only a", 0.1), ("only b", -0.02), ("a and b", 0.2), ("total", 0.28)];
     let of = |region: &str, level| Partitioned {

@@ -78,11 +78,12 @@ pub enum EncodeCommand {
     ///
     /// Each features/NAME.npy of DATA is a model of its own; NAME.LAYER.npy are the layers of NAME. DIR gets scores.tsv
     /// (as of `evaluate`, with a column `features`), voxels.tsv (r of every voxel and feature space), differences.tsv
-    /// (the best feature space against each other, over the same draws), partition.tsv, summary.json, report.html, and
+    /// (the best feature space against each other, over the same draws, with p and q), partition.tsv, summary.json, report.html, and
     /// figures/ as SVG and PNG. Of several DATA, one a subject, each has a folder in DIR, and DIR the means over subjects.
     #[command(after_help = "Examples:
   neurod encode compare data --folds runs --out compared
   neurod encode compare data --fuse resnet50+roberta --folds k=10 --out compared
+  neurod encode compare data --permutations 10000 --folds runs --out compared
   neurod encode compare CSI1 CSI2 CSI3 CSI4 --features clip,vit,roberta --partition --out compared")]
     Compare(CompareArgs),
     /// Draw the page again, from one or several folders of results
@@ -302,6 +303,10 @@ pub struct CompareArgs {
     /// Feature spaces that are evaluated side by side as well, as one: a+b; may be given again
     #[arg(long, value_name = "NAME+NAME…")]
     pub fuse: Vec<String>,
+    /// How often the predictions of the best and each other feature space are exchanged, by runs (without runs: by stretches
+    /// of ten samples), for the p and false discovery rate of every difference; all predictions are then kept in memory
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub permutations: usize,
     /// Divide the explained variance between two to four feature spaces
     #[arg(long)]
     pub partition: bool,

@@ -121,12 +121,14 @@ impl<T: Real> Folder<T> {
             return values;
         }
         let mut out = Array2::from_elem((values.nrows() + self.left_out.len(), values.ncols()), T::of(f64::NAN));
-        let kept = (0..out.nrows()).filter(|row| self.left_out.binary_search(row).is_err());
-        kept.collect::<Vec<_>>()
-            .into_iter()
-            .zip(values.rows())
-            .for_each(|(row, values)| out.row_mut(row).assign(&values));
+        self.kept().into_iter().zip(values.rows()).for_each(|(row, values)| out.row_mut(row).assign(&values));
         out
+    }
+
+    /// Where the rows that were kept stand in the files.
+    pub fn kept(&self) -> Vec<usize> {
+        let all = self.responses.nrows() + self.left_out.len();
+        (0..all).filter(|row| self.left_out.binary_search(row).is_err()).collect()
     }
 
     /// Reads the features and runs of `folder` alone, to predict responses that nobody measured: none, of no voxel.

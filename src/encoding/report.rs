@@ -59,6 +59,18 @@ pub struct Difference {
     pub pearson_per_voxel: Score,
     /// 2V2 of the one less that of the other.
     pub two_v_two: Score,
+    /// How likely either is by chance, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance: Option<[Chance; 2]>,
+}
+
+/// How likely something is by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chance {
+    /// The probability, where there is nothing, of as much or more.
+    pub p: f64,
+    /// The least false discovery rate at which it counts.
+    pub q: f64,
 }
 
 /// The variance of one region, divided between feature spaces.

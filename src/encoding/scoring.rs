@@ -99,6 +99,8 @@ pub struct SetScores {
     pub undefined: usize,
     /// The fraction of pairs won.
     pub two_v_two: Drawn,
+    /// The fraction of its pairs that each sample wins.
+    pub won: Vec<f64>,
     /// Mean over voxels of Pearson's r over samples.
     pub pearson_per_voxel: Drawn,
     /// Mean over samples of Pearson's r over voxels.
@@ -173,7 +175,7 @@ pub fn score<T: Real>(
             baseline: two_v_two_of_patterns(y, patterns.view(), &of, columns),
             draws: draws.iter().map(|counts| redrawn(counts)).collect(),
         };
-        sums.finish(columns.len(), two_v_two, how.blocks, &draws)
+        sums.finish(columns.len(), two_v_two, pairs.per_sample, how.blocks, &draws)
     };
     let sets = sets.iter().zip(sums).map(finish).collect::<Result<_, _>>()?;
     Ok(Scored { voxels, sets })
@@ -236,6 +238,7 @@ impl Sums {
         self,
         voxels: usize,
         two_v_two: Drawn,
+        won: Vec<f64>,
         blocks: &Blocks,
         draws: &[Vec<u32>],
     ) -> Result<SetScores, StatisticsError> {
@@ -256,6 +259,7 @@ impl Sums {
             voxels,
             undefined: self.undefined,
             two_v_two,
+            won,
             pearson_per_voxel: self.r.mean().ok_or_else(nothing)?,
             pearson_per_sample,
             mae,

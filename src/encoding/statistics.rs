@@ -14,6 +14,7 @@
 //! # Ok::<(), neurod::encoding::statistics::StatisticsError>(())
 //! ```
 
+mod exchange;
 mod voxels;
 
 use std::ops::Range;
@@ -25,6 +26,7 @@ use thiserror::Error;
 use super::metrics::MetricError;
 use crate::draws::Draws;
 use crate::parallel;
+pub use exchange::{Exchanged, exchange_correlations, exchange_means};
 pub use voxels::{Redrawn, VoxelSums};
 
 /// Why there is no statistic.

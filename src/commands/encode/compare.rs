@@ -4,9 +4,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::ensure;
+use ndarray::{Array2, Axis};
 use ndarray_npy::ReadableElement;
 use serde_json::{Value, json};
 
+use super::chance::{Exchanges, Predicted, Tested};
 use super::design::{Design, settled};
 use super::report::name;
 use super::scores::{Quality, Results};
@@ -18,7 +20,7 @@ use crate::commands::table;
 use crate::datasets::{Voxel, is_single};
 use crate::encoding::partition::{Part, parts, subsets};
 use crate::encoding::report::{Difference, FeatureSpace, Partitioned, RegionScores, Report, Score};
-use crate::encoding::scoring::Drawn;
+use crate::encoding::scoring::{Drawn, SetScores, predicted_rows};
 use crate::encoding::statistics::Bootstrap;
 use crate::linalg::Real;
 
@@ -75,6 +77,8 @@ struct Evaluated {
     drawn: Vec<[Drawn; 2]>,
     r: Vec<f64>,
     r2: Vec<f64>,
+    /// Where it is asked what differences are by chance.
+    predicted: Option<Predicted>,
 }
 
 /// One subject.
@@ -98,10 +102,14 @@ fn one<T: Real + ReadableElement>(
         design.only(&candidate.spaces);
         let validated = cross_validate(&design, 0, args.folds.by.seed)?;
         notes = validated.notes(design.data.responses.nrows());
-        let Validated { results, folds, purged, .. } = validated;
+        let Validated { results, folds, purged, predicted, .. } = validated;
         notes.extend(write::notes(&results, purged));
         parts_of_folds = folds;
-        Ok(kept(candidate, design.width(), results, &design.data.voxels))
+        let places = design.data.kept();
+        let scored = predicted_rows(&design.folds()?.0.folds).into_iter().filter_map(|row| places.get(row).copied());
+        let scored = (args.permutations > 0).then(|| predicted.select(Axis(0), &scored.collect::<Vec<_>>()));
+        let scored = scored.map(|values| values.mapv(|value| value.wide() as f32));
+        Ok(kept(candidate, design.width(), results, &design.data.voxels, scored))
     };
     for candidate in &wanted {
         evaluated.extend(evaluate(candidate)?);
@@ -119,38 +127,83 @@ fn one<T: Real + ReadableElement>(
             }
         }
     }
+    let tested = tested(args, &design, &evaluated)?;
+    if !tested.is_empty() {
+        notes.push(format!(
+            "p of a difference: how many of {} exchanges of the two predictions, by {}, give as much; q over all regions and \
+             feature spaces.",
+            args.permutations,
+            if design.data.runs.is_empty() { "stretches of ten samples" } else { "runs" }
+        ));
+    }
     let labels: Vec<&str> = names.iter().map(String::as_str).collect();
     let parts = if args.partition { parts(&labels, &r2) } else { Vec::new() };
     let voxels = &design.data.voxels;
     let report = Report {
         title: format!("{} feature spaces → {} voxels of {subject}", evaluated.len(), voxels.len()),
-        provenance: write::provenance(model, &args.folds, &design.data.files, parts_of_folds, 0),
+        provenance: write::provenance(model, &args.folds, &design.data.files, parts_of_folds, args.permutations),
         intervals: write::intervals(&design.data.runs),
         notes,
-        differences: differences(&evaluated),
+        differences: differences(&evaluated, &tested),
         partition: partitioned(&parts, &evaluated, voxels, &design.quality),
         spaces: evaluated.iter().map(|of| of.space.clone()).collect(),
         subjects: Vec::new(),
     };
     let mut files = Staged::new(out)?;
-    files.text("voxels.tsv", by_voxel(&evaluated, &parts, voxels, &design.quality))?;
+    files.text("voxels.tsv", by_voxel(&evaluated, &tested, &parts, voxels, &design.quality))?;
     common(&mut files, &report)?;
     files.finish()?;
     Ok(report)
 }
 
-fn kept(candidate: &Candidate, columns: usize, results: Results, voxels: &[Voxel]) -> Option<Evaluated> {
+fn kept(
+    candidate: &Candidate,
+    columns: usize,
+    results: Results,
+    voxels: &[Voxel],
+    predicted: Option<Array2<f32>>,
+) -> Option<Evaluated> {
     let space = write::space(&candidate.name, columns, &results, voxels)?;
     let (r, r2) = results.voxels.iter().map(|voxel| (voxel.scores.r, voxel.scores.r2)).unzip();
     let most = if results.sets.len() > MOST_REGIONS { 1 } else { results.sets.len() };
-    let drawn = results.sets.into_iter().take(most).map(|set| [set.pearson_per_voxel, set.two_v_two]).collect();
-    Some(Evaluated { space: FeatureSpace { layer: candidate.layer.clone(), ..space }, drawn, r, r2 })
+    let of_set = |set: SetScores| ([set.pearson_per_voxel, set.two_v_two], set.won);
+    let (drawn, won) = results.sets.into_iter().take(most).map(of_set).unzip();
+    let predicted = predicted.map(|values| Predicted { values, won });
+    Some(Evaluated { space: FeatureSpace { layer: candidate.layer.clone(), ..space }, drawn, r, r2, predicted })
+}
+
+/// The best of all voxels together, and the others.
+fn ranked(all: &[Evaluated]) -> Option<(&Evaluated, impl Iterator<Item = &Evaluated>)> {
+    let r = |of: &&Evaluated| of.space.overall.pearson_per_voxel.value;
+    let best = all.iter().max_by(|a, b| r(a).total_cmp(&r(b)))?;
+    Some((best, all.iter().filter(|other| other.space.name != best.space.name)))
+}
+
+/// What the differences from each of the others are by chance; nothing where that was not asked for.
+fn tested<T: Real + ReadableElement>(
+    args: &CompareArgs,
+    design: &Design<T>,
+    all: &[Evaluated],
+) -> anyhow::Result<Vec<Tested>> {
+    let Some((best, others)) = ranked(all) else { return Ok(Vec::new()) };
+    let Some(best) = &best.predicted else { return Ok(Vec::new()) };
+    let others: Vec<&Predicted> = others.filter_map(|other| other.predicted.as_ref()).collect();
+    let rows = predicted_rows(&design.folds()?.0.folds);
+    let exchanges = Exchanges {
+        y: design.y(),
+        rows: &rows,
+        runs: &design.data.runs,
+        voxels: &design.data.voxels,
+        quality: &design.quality,
+        draws: args.permutations,
+        seed: args.folds.by.seed,
+    };
+    exchanges.test(best, &others)
 }
 
 /// The best of all voxels together less each other one, in every region: the same draws on both sides.
-fn differences(all: &[Evaluated]) -> Vec<Difference> {
-    let r = |of: &&Evaluated| of.space.overall.pearson_per_voxel.value;
-    let Some(best) = all.iter().max_by(|a, b| r(a).total_cmp(&r(b))) else { return Vec::new() };
+fn differences(all: &[Evaluated], tested: &[Tested]) -> Vec<Difference> {
+    let Some((best, others)) = ranked(all) else { return Vec::new() };
     let bootstrap = Bootstrap::default();
     let less = |a: &Drawn, b: &Drawn| Score {
         interval: Some(bootstrap.percentiles(a.draws.iter().zip(&b.draws).map(|(a, b)| a - b).collect())),
@@ -158,15 +211,16 @@ fn differences(all: &[Evaluated]) -> Vec<Difference> {
         ..Score::of(a.value - b.value)
     };
     let mut found = Vec::new();
-    for other in all.iter().filter(|other| other.space.name != best.space.name) {
+    for (place, other) in others.enumerate() {
         let regions = std::iter::once(&best.space.overall).chain(&best.space.regions);
-        for (region, (ours, theirs)) in regions.zip(best.drawn.iter().zip(&other.drawn)) {
+        for (set, (region, (ours, theirs))) in regions.zip(best.drawn.iter().zip(&other.drawn)).enumerate() {
             found.push(Difference {
                 region: region.region.clone(),
                 space: best.space.name.clone(),
                 than: other.space.name.clone(),
                 pearson_per_voxel: less(&ours[0], &theirs[0]),
                 two_v_two: less(&ours[1], &theirs[1]),
+                chance: tested.get(place).and_then(|of| of.sets.get(set)).copied(),
             });
         }
     }
@@ -189,20 +243,29 @@ fn partitioned(parts: &[Part], all: &[Evaluated], voxels: &[Voxel], quality: &[Q
     regions.zip(&within).map(of).collect()
 }
 
-/// A row a voxel: what is known of it, r of every feature space, and the parts of its variance.
-fn by_voxel(all: &[Evaluated], parts: &[Part], voxels: &[Voxel], quality: &[Quality]) -> String {
+/// A row a voxel: what is known of it, r of every feature space, how likely by chance the best is so far from each other
+/// one, and the parts of its variance.
+fn by_voxel(all: &[Evaluated], tested: &[Tested], parts: &[Part], voxels: &[Voxel], quality: &[Quality]) -> String {
     let mut text = String::from("voxel\tregion\themisphere\tnetwork\tquality");
     all.iter().for_each(|of| text += &format!("\tr:{}", of.space.name));
+    if let Some((best, others)) = ranked(all).filter(|_| !tested.is_empty()) {
+        let pairs = others.map(|other| format!("{}-{}", best.space.name, other.space.name));
+        pairs.for_each(|pair| text += &format!("\tp:{pair}\tq:{pair}"));
+    }
     parts.iter().for_each(|part| text += &format!("\tr2:{}", part.name));
     text.push('\n');
     for (v, (voxel, quality)) in voxels.iter().zip(quality).enumerate() {
         let word = |word: &str| if word.is_empty() { "n/a".into() } else { word.to_owned() };
         let (hemisphere, network) = (word(&voxel.hemisphere), word(&voxel.network));
         text += &format!("{}\t{}\t{hemisphere}\t{network}\t{}", voxel.name, voxel.region, quality.as_str());
-        for values in all.iter().map(|of| &of.r).chain(parts.iter().map(|part| &part.per_voxel)) {
-            let known = values.get(v).filter(|_| *quality != Quality::NotFinite);
-            text += &known.map_or("\tn/a".into(), |value| format!("\t{value}"));
+        let cell = |known: Option<f64>| {
+            known.filter(|_| *quality != Quality::NotFinite).map_or("\tn/a".into(), |value| format!("\t{value}"))
+        };
+        all.iter().for_each(|of| text += &cell(of.r.get(v).copied()));
+        for chance in tested.iter().map(|of| of.voxels.get(v).copied().flatten()) {
+            text += &(cell(chance.map(|of| of.p)) + &cell(chance.map(|of| of.q)));
         }
+        parts.iter().for_each(|part| text += &cell(part.per_voxel.get(v).copied()));
         text.push('\n');
     }
     text
@@ -216,12 +279,20 @@ fn common(files: &mut Staged, report: &Report) -> anyhow::Result<()> {
         scores += &write::scores(&all, &format!("\t{}", space.name));
     }
     files.text("scores.tsv", scores)?;
-    let mut text = String::from("region\tmetric\tdifference\tci_low\tci_high\tfeatures\tthan\n");
+    let mut text = String::from("region\tmetric\tdifference\tci_low\tci_high\tfeatures\tthan\tp\tq\n");
     for of in &report.differences {
-        for (metric, score) in [("pearson_per_voxel", &of.pearson_per_voxel), ("2v2", &of.two_v_two)] {
-            let [low, high] = [score.interval.map(|i| i.low), score.interval.map(|i| i.high)]
-                .map(|end| end.map_or_else(|| "n/a".into(), |end| end.to_string()));
-            text += &format!("{}\t{metric}\t{}\t{low}\t{high}\t{}\t{}\n", of.region, score.value, of.space, of.than);
+        let [r, pairs] = of.chance.map_or([None; 2], |chances| chances.map(Some));
+        for (metric, score, chance) in [("pearson_per_voxel", &of.pearson_per_voxel, r), ("2v2", &of.two_v_two, pairs)]
+        {
+            let [low, high, p, q] = [
+                score.interval.map(|i| i.low),
+                score.interval.map(|i| i.high),
+                chance.map(|of| of.p),
+                chance.map(|of| of.q),
+            ]
+            .map(|known| known.map_or_else(|| "n/a".into(), |known| known.to_string()));
+            let (region, value, space, than) = (&of.region, score.value, &of.space, &of.than);
+            text += &format!("{region}\t{metric}\t{value}\t{low}\t{high}\t{space}\t{than}\t{p}\t{q}\n");
         }
     }
     files.text("differences.tsv", text)?;

@@ -1,5 +1,6 @@
 //! Encoding models, offline: one file a command, over what `design` reads and checks for all of them.
 
+mod chance;
 mod compare;
 mod design;
 mod evaluate;

@@ -9,7 +9,7 @@ use crate::datasets::Voxel;
 use crate::encoding::folds::Fold;
 use crate::encoding::report::{Histogram, Level, Normalised, RegionScores, Score};
 use crate::encoding::scoring::{Drawn, Sampling, SetScores, VoxelScores, predicted_rows, score};
-use crate::encoding::statistics::{Blocks, Bootstrap, Interval, false_discovery};
+use crate::encoding::statistics::{Blocks, Bootstrap, Interval, StatisticsError, false_discovery};
 use crate::linalg::Real;
 
 /// Samples that are drawn anew together where nothing is known of runs: neighbours in fMRI are alike.
@@ -114,11 +114,7 @@ impl Results {
     ) -> anyhow::Result<Self> {
         let rows = predicted_rows(folds);
         let of = |names: &[String]| rows.iter().filter_map(|row| names.get(*row).cloned()).collect::<Vec<String>>();
-        let (runs, stimuli) = (of(certainty.runs), of(certainty.stimuli));
-        let blocks = match runs.is_empty() {
-            true => Blocks::of_length(rows.len(), STRETCH)?,
-            false => Blocks::of_labels(&runs)?,
-        };
+        let (stimuli, blocks) = (of(certainty.stimuli), blocks(certainty.runs, &rows)?);
         let bootstrap = Bootstrap { seed: certainty.seed, ..Bootstrap::default() };
         let (names, columns): (Vec<(Level, String)>, Vec<Vec<usize>>) =
             sets(voxels, quality).into_iter().map(|set| ((set.level, set.name), set.columns)).unzip();
@@ -162,6 +158,18 @@ impl Results {
         };
         let all = self.regions.iter().flat_map(|of| of.scores().map(move |(metric, score)| (of, metric, score)));
         all.map(|(of, metric, score)| row((&of.region, metric, score))).collect()
+    }
+}
+
+/// What of these rows is drawn anew as a whole: runs, or where nothing is known of them, stretches.
+///
+/// # Errors
+/// When there are no rows.
+pub fn blocks(runs: &[String], rows: &[usize]) -> Result<Blocks, StatisticsError> {
+    let runs: Vec<&String> = rows.iter().filter_map(|row| runs.get(*row)).collect();
+    match runs.is_empty() {
+        true => Blocks::of_length(rows.len(), STRETCH),
+        false => Blocks::of_labels(&runs),
     }
 }
 

@@ -120,6 +120,11 @@ impl Report {
                 " It is ahead of {sure} of the {} others by more than its interval of paired differences leaves open.",
                 ahead.len()
             );
+            let tested: Vec<f64> = ahead.iter().filter_map(|d| d.chance.map(|[r, _]| r.q)).collect();
+            if !tested.is_empty() {
+                let found = tested.iter().filter(|q| **q < 0.05).count();
+                words += &format!(" Permuted, it differs from {found} of them at a false discovery rate below 0.05.");
+            }
         }
         words + "</p>"
     }

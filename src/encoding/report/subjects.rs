@@ -184,6 +184,7 @@ fn differences(spaces: &[FeatureSpace]) -> Vec<Difference> {
             than: other.name.clone(),
             pearson_per_voxel: less(&best.overall.pearson_per_voxel, &other.overall.pearson_per_voxel),
             two_v_two: less(&best.overall.two_v_two, &other.overall.two_v_two),
+            chance: None,
         })
         .collect()
 }

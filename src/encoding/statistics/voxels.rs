@@ -81,18 +81,29 @@ impl VoxelSums {
     /// Of a voxel, from its sums over `n` samples.
     fn scores(&self, v: usize, n: f64, [y, p, yy, pp, yp]: [f64; SUMS]) -> [f64; 2] {
         let (mean_y, mean_p) = (self.mean_y[v], self.mean_p[v]);
-        // Where the drawn blocks do not vary, as where a value is not finite, there is no score.
-        let squares = |sum: f64, squares: f64, mean: f64| {
-            let about = squares - sum * sum / n;
-            (about > 1e-12 * squares && about > n * 1e-24 * mean * mean).then_some(about)
-        };
-        let Some(vy) = squares(y, yy, mean_y) else { return [0.0, 0.0] };
-        let r = squares(p, pp, mean_p).map_or(0.0, |vp| ((yp - y * p / n) / (vy.sqrt() * vp.sqrt())).clamp(-1.0, 1.0));
+        if variation(n, y, yy, mean_y).is_none() {
+            return [0.0, 0.0];
+        }
+        let r = correlation(n, [y, p, yy, pp, yp], [mean_y, mean_p]);
         let offset = mean_y - mean_p;
         let errors = (yy + pp - 2.0 * yp + 2.0 * offset * (y - p) + n * offset * offset).max(0.0);
         let r2 = 1.0 - errors / yy;
         [r, if r2.is_finite() { r2 } else { 0.0 }]
     }
+}
+
+/// Pearson's r from the sums over `n` samples of y, p, y², p² and yp, each about these means; 0 where one does not vary.
+pub(super) fn correlation(n: f64, [y, p, yy, pp, yp]: [f64; SUMS], [mean_y, mean_p]: [f64; 2]) -> f64 {
+    match (variation(n, y, yy, mean_y), variation(n, p, pp, mean_p)) {
+        (Some(vy), Some(vp)) => ((yp - y * p / n) / (vy.sqrt() * vp.sqrt())).clamp(-1.0, 1.0),
+        _ => 0.0,
+    }
+}
+
+/// The sum of squares about the samples' own mean; none where they do not vary, as where a value is not finite.
+fn variation(n: f64, sum: f64, squares: f64, mean: f64) -> Option<f64> {
+    let about = squares - sum * sum / n;
+    (about > 1e-12 * squares && about > n * 1e-24 * mean * mean).then_some(about)
 }
 
 #[cfg(test)]
