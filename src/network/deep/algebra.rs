@@ -40,10 +40,10 @@ pub trait Algebra {
     /// As many as the shape does not take.
     fn constant(&self, values: &[f64], shape: &[usize]) -> Result<Self::Tensor, Failure>;
 
-    /// Adds `weight` times a scalar to the loss; of no effect where nothing is learned.
+    /// Adds `weight` times the mean of these entries to the loss; of no effect where nothing is learned.
     ///
     /// # Errors
-    /// What is no scalar.
+    /// None but the machine's.
     fn penalise(&self, weight: f64, value: &Self::Tensor) -> Result<(), Failure>;
 
     /// How long an axis other than the batch is.

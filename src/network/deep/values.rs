@@ -81,7 +81,7 @@ impl Algebra for Values<'_> {
     }
 
     fn penalise(&self, weight: f64, value: &Tensor) -> Result<(), Failure> {
-        let value = value.reshape(())?.affine(weight, 0.0)?;
+        let value = self.affine(&value.contiguous()?.mean_all()?, weight, 0.0)?;
         let mut penalty = self.penalty.borrow_mut();
         *penalty = Some(match penalty.take() {
             Some(before) => before.add(&value)?,
