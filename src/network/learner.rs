@@ -20,6 +20,11 @@ pub trait Learner: Send + Sync {
     /// Its name in tables.
     fn name(&self) -> String;
 
+    /// Whether its training is stopped by samples that it does not learn from; whoever has it learn holds some back then.
+    fn stops(&self) -> bool {
+        false
+    }
+
     /// Learns from `train`; a model that is trained in epochs stops by `validation`, whose participants are others. Sees nothing
     /// else, and gives the same model for the same seed.
     ///
