@@ -8,6 +8,9 @@ pub mod algebra;
 mod attention;
 mod batch_norm;
 mod calibration;
+mod catalogue;
+#[cfg(test)]
+mod checks;
 mod edges;
 mod error;
 mod features;
@@ -29,6 +32,7 @@ mod training;
 mod values;
 
 pub use algebra::{Algebra, Initial};
+pub use catalogue::{ENTRIES, learner};
 pub use edges::EdgeRule;
 pub use error::Failure;
 pub use features::{Eigenvectors, NodeFeatures};
