@@ -16,8 +16,7 @@ impl Report {
             [space] => self.one(space),
             _ => self.several(),
         };
-        let parts =
-            [self.subjects(), self.warnings(), body, self.table(), definitions(), self.provenance()];
+        let parts = [self.subjects(), self.warnings(), body, self.table(), definitions(), self.provenance()];
         page(&self.title, &parts)
     }
 

@@ -157,8 +157,7 @@ impl Turned {
             .map_err(|_| NetworkError::Labels("training vectors are not finite (look at the networks)".into()))?;
         let vectors = Array2::from_shape_vec((n, n), eigen.vectors()).unwrap_or_else(|_| Array2::zeros((n, n)));
         let largest = eigen.values.last().copied().unwrap_or(0.0);
-        let kept: Vec<usize> =
-            (0..n).filter(|i| eigen.values.get(*i).is_some_and(|v| *v > largest * 1e-13)).collect();
+        let kept: Vec<usize> = (0..n).filter(|i| eigen.values.get(*i).is_some_and(|v| *v > largest * 1e-13)).collect();
         let vectors = vectors.select(Axis(1), &kept);
         let root: Array1<f64> = kept.iter().filter_map(|i| eigen.values.get(*i)).map(|v| v.sqrt()).collect();
         let z = &vectors * &root;

@@ -118,7 +118,8 @@ impl Problem {
         let sums = self.z.dot(w);
         let losses = sums.rows().into_iter().zip(self.truth.rows()).map(|(sums, truth)| {
             let said = (&sums * &truth).sum();
-            let most = sums.fold(if sums.len() == 1 { 0.0 } else { f64::NEG_INFINITY }, |most: f64, sum| most.max(*sum));
+            let most =
+                sums.fold(if sums.len() == 1 { 0.0 } else { f64::NEG_INFINITY }, |most: f64, sum| most.max(*sum));
             let zero = if sums.len() == 1 { (-most).exp() } else { 0.0 };
             most + (zero + sums.iter().map(|sum| (sum - most).exp()).sum::<f64>()).ln() - said
         });

@@ -111,7 +111,8 @@ impl Embedding {
     fn common(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError> {
         same_regions(self.nodes, rows)?;
         let rank = self.views.first().map_or(0, |view| view.sides[0].ncols());
-        let (mut agreed, mut said) = (Array2::<f64>::zeros((rank, rank)), Array2::<f64>::zeros((rank, rows.rows.len())));
+        let (mut agreed, mut said) =
+            (Array2::<f64>::zeros((rank, rank)), Array2::<f64>::zeros((rank, rows.rows.len())));
         for view in &self.views {
             let gram = view.gram();
             agreed += &solved(&gram, &gram, self.lambda)?;
@@ -176,7 +177,12 @@ impl View {
     }
 
     /// Both sides anew, each given the other, drawn to each other.
-    fn round(&mut self, train: Rows<'_>, numbers: &Array2<f64>, multiplier: &mut Array2<f64>) -> Result<(), NetworkError> {
+    fn round(
+        &mut self,
+        train: Rows<'_>,
+        numbers: &Array2<f64>,
+        multiplier: &mut Array2<f64>,
+    ) -> Result<(), NetworkError> {
         for side in 0..2 {
             let other = self.sides[1 - side].clone();
             let mut said = Array2::<f64>::zeros(other.dim());

@@ -98,9 +98,13 @@ fn sum(kernels: &[Array2<f64>], shares: &[f64]) -> Array2<f64> {
 /// What each kernel has to say of the classes.
 fn alignments(kernels: &[Array2<f64>], truth: &[usize], classes: usize) -> Vec<f64> {
     let unlike = -1.0 / (classes.max(2) - 1) as f64;
-    let ideal = Array2::from_shape_fn((truth.len(), truth.len()), |(i, j)| {
-        if truth.get(i) == truth.get(j) { 1.0 } else { unlike }
-    });
+    let ideal =
+        Array2::from_shape_fn(
+            (truth.len(), truth.len()),
+            |(i, j)| {
+                if truth.get(i) == truth.get(j) { 1.0 } else { unlike }
+            },
+        );
     let ideal = centred(&ideal);
     let of = |kernel: &Array2<f64>| {
         let kernel = centred(kernel);

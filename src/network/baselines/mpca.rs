@@ -64,8 +64,7 @@ impl Learner for Mpca {
         let mut mean = Array2::zeros((train.networks.nodes(), train.networks.nodes()));
         train.rows.iter().for_each(|row| mean += &all.index_axis(Axis(0), *row));
         mean /= train.rows.len().max(1) as f64;
-        let centred: Vec<Array2<f64>> =
-            train.rows.iter().map(|row| &all.index_axis(Axis(0), *row) - &mean).collect();
+        let centred: Vec<Array2<f64>> = train.rows.iter().map(|row| &all.index_axis(Axis(0), *row) - &mean).collect();
         let [left, right] = projections(&centred, self.config.variation)?;
         let mut seen_through = Through { mean, left, right, kept: Vec::new() };
         let x = seen_through.all(train);
