@@ -31,11 +31,19 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Those of such targets, the one that models are chosen by first.
+    /// Those of such targets.
     pub fn of(targets: &Targets) -> &'static [Metric] {
         match targets {
-            Targets::Classes { .. } => &[Self::Auc, Self::Accuracy, Self::F1, Self::F1Micro],
+            Targets::Classes { .. } => &[Self::Accuracy, Self::F1, Self::F1Micro, Self::Auc],
             Targets::Values(_) => &[Self::R2, Self::Pearson, Self::Mae],
+        }
+    }
+
+    /// The one that models are chosen and ranked by.
+    pub fn deciding(targets: &Targets) -> Metric {
+        match targets {
+            Targets::Classes { .. } => Self::Auc,
+            Targets::Values(_) => Self::R2,
         }
     }
 

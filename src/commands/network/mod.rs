@@ -1,5 +1,6 @@
 //! Brain networks, offline: one file a command.
 
+mod benchmark;
 mod train;
 
 use crate::cli::NetworkCommand;
@@ -10,6 +11,7 @@ use crate::cli::NetworkCommand;
 /// Why not.
 pub fn run(command: &NetworkCommand) -> anyhow::Result<()> {
     match command {
+        NetworkCommand::Benchmark(args) => benchmark::run(args),
         NetworkCommand::Train(args) => train::run(args),
     }
 }

@@ -69,11 +69,14 @@ pub trait Keep: Sync {
     fn put(&self, model: &Model, outcome: &Outcome) -> io::Result<()>;
 }
 
+/// Hears of every outcome.
+pub type Told<'a> = &'a (dyn Fn(&Outcome) + Sync);
+
 /// Every outcome, fold by fold for model by model; `told` hears of each when it is there.
 ///
 /// # Errors
 /// What could not be kept.
-pub fn run(plan: &Plan<'_>, keep: &dyn Keep, told: &(dyn Fn(&Outcome) + Sync)) -> io::Result<Vec<Vec<Outcome>>> {
+pub fn run(plan: &Plan<'_>, keep: &dyn Keep, told: Told<'_>) -> io::Result<Vec<Vec<Outcome>>> {
     let folds = plan.folds.len();
     let done = parallel::map(plan.models.len() * folds, |job| {
         let (Some(model), Some(fold)) = (plan.models.get(job / folds), plan.folds.get(job % folds)) else {
@@ -142,7 +145,7 @@ impl Plan<'_> {
         }
     }
 
-    /// The settings that do best on inner folds of these samples, by the mean of the first score; of equal ones the first.
+    /// The settings that do best on inner folds of these samples, by the mean of the deciding score; of equal ones the first.
     fn chosen<'b>(&self, model: &'b Model, rows: &[usize]) -> Result<(&'b String, &'b dyn Learner), NetworkError> {
         let every: Vec<(&String, &dyn Learner)> =
             model.candidates.iter().map(|(words, learner)| (words, learner.as_ref())).collect();
@@ -152,7 +155,7 @@ impl Plan<'_> {
         if every.len() == 1 {
             return Ok(first);
         }
-        let metric = Metric::of(self.targets).first().copied().unwrap_or(Metric::Accuracy);
+        let metric = Metric::deciding(self.targets);
         let inner = divide(rows, self.units, self.targets, Scheme::Parts(self.inner), self.seed)?;
         let (mut best, mut most) = (None, f64::NEG_INFINITY);
         for (words, learner) in every {

@@ -6,8 +6,11 @@
 
 mod job;
 mod models;
+mod picture;
+mod report;
 mod standing;
 
-pub use job::{Keep, Outcome, Plan, run};
+pub use job::{Keep, Outcome, Plan, Told, run};
 pub use models::{ENTRIES, Entry, Family, Learns, Make, Model, Needs, all, by_name, made};
-pub use standing::{Behind, FoldScores, Standing, standings};
+pub use report::Report;
+pub use standing::{Behind, DRAWS, FoldScores, Standing, Summed, standings};

@@ -62,6 +62,8 @@ pub struct Entry {
     pub learns: Learns,
     /// What it needs.
     pub needs: Needs,
+    /// The setting that says how many epochs it is trained for at the most, where it is trained in epochs.
+    pub epochs: Option<&'static str>,
     /// Its usual settings and grid, as in a TOML file.
     pub usual: &'static str,
     /// Makes it.
@@ -122,7 +124,7 @@ const fn entry(
     usual: &'static str,
     make: Make,
 ) -> Entry {
-    Entry { name, group, family, learns, needs: Needs::Edges, usual, make }
+    Entry { name, group, family, learns, needs: Needs::Edges, epochs: None, usual, make }
 }
 
 /// No settings.
@@ -168,34 +170,48 @@ struct Described {
 }
 
 impl Model {
-    /// One that is known by name, with `more` settings over its usual ones where it knows them.
+    /// What does not look at the networks: what every model is held against.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn no_look(targets: &Targets) -> Result<Self, NetworkError> {
+        let name = if matches!(targets, Targets::Classes { .. }) { "majority" } else { "mean" };
+        Self::named(name, None)
+    }
+
+    /// One that is known by name, trained for `epochs` at the most where it is trained in epochs.
     ///
     /// # Errors
     /// A name that is not known.
-    pub fn named(name: &str) -> Result<Self, NetworkError> {
-        Self::of(name, by_name(name)?, Described::default())
+    pub fn named(name: &str, epochs: Option<u32>) -> Result<Self, NetworkError> {
+        Self::of(name, by_name(name)?, Described::default(), epochs)
     }
 
     /// One that a TOML text describes; `stem` is what it is called where the text does not say.
     ///
     /// # Errors
     /// What cannot be read, is not known, or cannot be set.
-    pub fn described(stem: &str, text: &str) -> Result<Self, NetworkError> {
+    pub fn described(stem: &str, text: &str, epochs: Option<u32>) -> Result<Self, NetworkError> {
         let described: Described = toml::from_str(text).map_err(|error| wrong(stem, error.to_string().trim()))?;
         let name = described.name.clone().unwrap_or_else(|| stem.into());
         let Some(model) = &described.model else {
             return Err(wrong(&name, "says no `model` (such as model = \"logistic\")"));
         };
-        Self::of(&name, by_name(model)?, described)
+        Self::of(&name, by_name(model)?, described, epochs)
     }
 
-    fn of(name: &str, entry: Entry, over: Described) -> Result<Self, NetworkError> {
+    fn of(name: &str, entry: Entry, over: Described, epochs: Option<u32>) -> Result<Self, NetworkError> {
         let usual: Described = toml::from_str(entry.usual).map_err(|error| wrong(name, &error.to_string()))?;
         let mut settings = usual.settings;
         // What is set is not searched.
         let mut grid: Table = usual.grid.into_iter().filter(|(key, _)| !over.settings.contains_key(key)).collect();
         settings.extend(over.settings);
         grid.extend(over.grid);
+        if let (Some(key), Some(most)) = (entry.epochs, epochs) {
+            let set = settings.get(key).and_then(Value::as_integer).unwrap_or(i64::MAX);
+            settings.insert(key.into(), Value::Integer(set.min(most.into())));
+            grid.remove(key);
+        }
         let mut combinations = vec![Table::new()];
         for (key, values) in &grid {
             let Some(values) = values.as_array().filter(|values| !values.is_empty()) else {
@@ -240,8 +256,8 @@ impl Model {
 ///
 /// # Errors
 /// Usual settings that cannot be.
-pub fn all(networks: &Networks, targets: &Targets) -> Result<Vec<Model>, NetworkError> {
-    let every = ENTRIES.iter().copied().flatten().map(|entry| Model::named(entry.name));
+pub fn all(networks: &Networks, targets: &Targets, epochs: Option<u32>) -> Result<Vec<Model>, NetworkError> {
+    let every = ENTRIES.iter().copied().flatten().map(|entry| Model::named(entry.name, epochs));
     every.filter(|model| model.as_ref().map_or(true, |model| model.suits(networks, targets).is_ok())).collect()
 }
 
@@ -267,4 +283,41 @@ pub fn by_name(name: &str) -> Result<Entry, NetworkError> {
 
 fn wrong(model: &str, problem: &str) -> NetworkError {
     NetworkError::Model { model: model.into(), problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_sets_tries_and_names() {
+        let text = "model = \"logistic\"\n[settings]\nbalanced = true\n[grid]\nc = [0.1, 1.0]\n";
+        let model = Model::described("mine", text, Some(3)).unwrap();
+        let words: Vec<&str> = model.candidates.iter().map(|(words, _)| words.as_str()).collect();
+        assert_eq!((model.name.as_str(), words), ("mine", vec!["c = 0.1", "c = 1.0"]));
+        assert!(model.identity.contains("balanced = true") && model.identity.contains("c = [0.1, 1.0]"));
+        // What is set is not searched any more.
+        let fixed = Model::described("m", "name = \"n\"\nmodel = \"svm-tuned\"\nsettings.c = 2.0", None).unwrap();
+        assert_eq!((fixed.name.as_str(), fixed.candidates.len()), ("n", 1));
+        assert_ne!(fixed.identity, Model::named("svm-tuned", None).unwrap().identity);
+    }
+
+    #[test]
+    fn what_cannot_be_described_says_why() {
+        let says = |text: &str| Model::described("mine", text, None).err().map_or_else(String::new, |e| e.to_string());
+        assert!(says("").contains("model \"mine\": says no `model`"));
+        assert!(says("model = \"nothing\"").contains("model \"nothing\": is not known"));
+        assert!(says("model = \"logistic\"\ngrid.c = []").contains("grid.c is no list of values"));
+        assert!(says("model = \"logistic\"\ngrid.c = [1.0, -1.0]").contains("c = -1 (give a number above 0)"));
+        assert!(says("model = \"majority\"\nsettings.c = 1.0").contains("unknown field `c`"));
+        assert!(says("colour = 1").contains("unknown field `colour`"));
+    }
+
+    #[test]
+    fn names_are_known_once_and_their_usual_settings_can_be() {
+        let mut names: Vec<&str> = ENTRIES.iter().copied().flatten().map(|entry| entry.name).collect();
+        assert!(names.iter().all(|name| Model::named(name, Some(1)).is_ok()), "{names:?}");
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
 }

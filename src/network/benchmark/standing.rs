@@ -67,8 +67,10 @@ pub struct Standing {
     pub folds: Vec<FoldScores>,
     /// A score a metric.
     pub scores: Vec<Summed>,
-    /// What models are ranked by: the first metric's mean over folds, or, where each fold is one participant, of all together.
+    /// What models are ranked by: the deciding metric's mean over folds, or, where each fold is one participant, of all together.
     pub ranked: f64,
+    /// Whether it is the first.
+    pub best: bool,
     /// How far behind the best; None of the best, and of one without a score.
     pub behind: Option<Behind>,
 }
@@ -76,7 +78,7 @@ pub struct Standing {
 /// Draws of the participants.
 pub const DRAWS: usize = 1000;
 
-/// All predictions of one model that are there: sample, fold, place among the predictions.
+/// All predictions of one model that are there, and of which sample and fold each is.
 struct Pooled {
     rows: Vec<usize>,
     folds: Vec<usize>,
@@ -95,9 +97,10 @@ pub fn standings(plan: &Plan<'_>, scheme: Scheme, outcomes: &[Vec<Outcome>]) -> 
         .map(|((model, outcomes), pooled)| standing(plan, scheme, metrics, model, outcomes, pooled))
         .collect();
     let ranked = |place: usize| all.get(place).map_or(f64::NAN, |of| of.ranked);
-    let better = |a: &usize, b: &usize| gain(metrics, ranked(*a)).total_cmp(&gain(metrics, ranked(*b))).then(b.cmp(a));
+    let metric = Metric::deciding(plan.targets);
+    let better = |a: &usize, b: &usize| metric.gain(ranked(*a)).total_cmp(&metric.gain(ranked(*b))).then(b.cmp(a));
     let Some(best) = (0..all.len()).filter(|place| ranked(*place).is_finite()).max_by(better) else { return all };
-    let (Some(ahead), Some(metric)) = (pooled.get(best), metrics.first().copied()) else { return all };
+    let Some(ahead) = pooled.get(best) else { return all };
     let behind: Vec<Option<Behind>> = (0..all.len())
         .map(|place| {
             let of = pooled.get(place).filter(|of| place != best && of.rows == ahead.rows)?;
@@ -113,11 +116,8 @@ pub fn standings(plan: &Plan<'_>, scheme: Scheme, outcomes: &[Vec<Outcome>]) -> 
         })
         .collect();
     all.iter_mut().zip(behind).for_each(|(of, behind)| of.behind = behind);
+    all.get_mut(best).into_iter().for_each(|of| of.best = true);
     all
-}
-
-fn gain(metrics: &[Metric], score: f64) -> f64 {
-    metrics.first().map_or(score, |metric| metric.gain(score))
 }
 
 fn people(plan: &Plan<'_>, of: &Pooled) -> People {
@@ -197,7 +197,8 @@ fn standing(
     };
     let scores: Vec<Summed> = metrics.iter().enumerate().map(summed).collect();
     let of = |summed: &Summed| if scheme == Scheme::Each { summed.pooled } else { summed.mean };
-    let ranked = scores.first().map_or(f64::NAN, of);
+    let deciding = Metric::deciding(plan.targets);
+    let ranked = scores.iter().find(|summed| summed.metric == deciding).map_or(f64::NAN, of);
     let (group, family) = (model.entry.group, model.entry.family);
-    Standing { model: model.name.clone(), group, family, folds, scores, ranked, behind: None }
+    Standing { model: model.name.clone(), group, family, folds, scores, ranked, best: false, behind: None }
 }

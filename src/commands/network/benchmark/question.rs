@@ -1,0 +1,144 @@
+//! What is to be learned, and from whom? Networks with labels, and folds that keep people (and groups) apart.
+
+use anyhow::{Context, bail};
+
+use crate::cli::{BenchmarkArgs, Task};
+use crate::datasets::participants::{Known, Participants};
+use crate::datasets::{networks, sha256};
+use crate::network::division::{Fold, Scheme, Units, divide};
+use crate::network::{NetworkError, Networks, Targets};
+
+/// More classes than this are taken for numbers that someone forgot to say are numbers.
+const MOST_CLASSES: usize = 50;
+
+/// What is asked of which networks.
+pub struct Question {
+    /// The networks.
+    pub networks: Networks,
+    /// What is learned of each; of those without a label something that is never looked at.
+    pub targets: Targets,
+    /// Samples that have all they need, ascending.
+    pub rows: Vec<usize>,
+    /// Who is never divided.
+    pub units: Units,
+    /// How samples are divided.
+    pub scheme: Scheme,
+    /// The folds.
+    pub folds: Vec<Fold>,
+    /// SHA-256 of the networks' file.
+    pub sha256: String,
+    /// What the reader must know: samples that were left out.
+    pub notes: Vec<String>,
+}
+
+impl Question {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Files that cannot be read; labels that do not serve; samples that cannot be divided so.
+    pub fn read(args: &BenchmarkArgs) -> anyhow::Result<Self> {
+        let networks = networks::read(&args.networks)?;
+        let labels = match &args.labels {
+            Some(given) => Participants::labels(given, &networks.participants)?,
+            None => Known::of(&networks.labels),
+        };
+        let mut notes = Vec::new();
+        left_out(&mut notes, &labels, "label");
+        if labels.rows.is_empty() {
+            let problem = "no sample has one (give --labels participants.tsv:COLUMN)".to_owned();
+            return Err(NetworkError::Labels(problem).into());
+        }
+        let targets = targets(args.task, &labels, networks.len())?;
+        let (groups, mut rows) = (groups(args, &networks, &mut notes)?, labels.rows);
+        if let Some(groups) = &groups {
+            rows.retain(|row| groups.get(*row).is_some_and(|group| !group.is_empty()));
+        }
+        let scheme = scheme(&args.folds, groups.is_some())?;
+        let units = Units::of(&networks.participants, groups.as_deref());
+        let folds = divide(&rows, &units, &targets, scheme, args.seed)?;
+        let sha256 = sha256(&args.networks).with_context(|| args.networks.display().to_string())?;
+        Ok(Self { networks, targets, rows, units, scheme, folds, sha256, notes })
+    }
+
+    /// What sample `row` is: its class, or its number.
+    pub fn truth(&self, row: usize) -> String {
+        match &self.targets {
+            Targets::Classes { names, of } => {
+                of.get(row).and_then(|class| names.get(*class)).cloned().unwrap_or_default()
+            }
+            Targets::Values(values) => values.get(row).map_or_else(String::new, f64::to_string),
+        }
+    }
+}
+
+fn left_out(notes: &mut Vec<String>, known: &Known, what: &str) {
+    let samples = |count: usize| if count == 1 { "1 sample".to_owned() } else { format!("{count} samples") };
+    if known.missing > 0 {
+        notes.push(format!("Left out for want of a {what}: {}.", samples(known.missing)));
+    }
+    if known.unlisted > 0 {
+        notes.push(format!(
+            "Left out, since their people are not in the table of the {what}: {}.",
+            samples(known.unlisted)
+        ));
+    }
+}
+
+fn targets(task: Task, labels: &Known, samples: usize) -> anyhow::Result<Targets> {
+    match task {
+        Task::Classes => {
+            let Targets::Classes { names, of: known } = Targets::classes(&labels.values)? else { bail!("no classes") };
+            if names.len() > MOST_CLASSES {
+                let count = names.len();
+                let problem = format!("{count} different classes (if they are numbers, say --task values)");
+                return Err(NetworkError::Labels(problem).into());
+            }
+            let mut of = vec![0; samples];
+            for (row, class) in labels.rows.iter().zip(known) {
+                of.get_mut(*row).into_iter().for_each(|of| *of = class);
+            }
+            Ok(Targets::Classes { names, of })
+        }
+        Task::Values => {
+            let mut of = vec![f64::NAN; samples];
+            for (row, value) in labels.rows.iter().zip(labels.numbers().map_err(NetworkError::Labels)?) {
+                of.get_mut(*row).into_iter().for_each(|of| *of = value);
+            }
+            Ok(Targets::Values(of))
+        }
+    }
+}
+
+/// Of each sample its group, empty where it is not known.
+fn groups(args: &BenchmarkArgs, networks: &Networks, notes: &mut Vec<String>) -> anyhow::Result<Option<Vec<String>>> {
+    let Some(group) = &args.group else { return Ok(None) };
+    let file = args.labels.as_deref().and_then(|labels| labels.rsplit_once(':')).map(|(file, _)| file);
+    let given = match (group.contains(':'), file) {
+        (true, _) => group.clone(),
+        (false, Some(file)) => format!("{file}:{group}"),
+        (false, None) => bail!("--group {group}: of which table? (give --group participants.tsv:{group})"),
+    };
+    let known = Participants::labels(&given, &networks.participants)?;
+    left_out(notes, &known, "group");
+    let mut groups = vec![String::new(); networks.len()];
+    for (row, value) in known.rows.iter().zip(known.values) {
+        groups.get_mut(*row).into_iter().for_each(|group| *group = value.clone());
+    }
+    Ok(Some(groups))
+}
+
+fn scheme(folds: &str, grouped: bool) -> anyhow::Result<Scheme> {
+    match (folds, grouped) {
+        ("leave-one-person-out", false) | ("leave-one-group-out", true) => Ok(Scheme::Each),
+        ("leave-one-person-out", true) => {
+            bail!(
+                "--folds leave-one-person-out: others of the group would teach (leave out --group, or leave-one-group-out)"
+            )
+        }
+        ("leave-one-group-out", false) => bail!("--folds leave-one-group-out: which groups? (give --group site)"),
+        (parts, _) => match parts.parse() {
+            Ok(parts) => Ok(Scheme::Parts(parts)),
+            Err(_) => bail!("--folds {parts}: give a number of parts, leave-one-person-out, or leave-one-group-out"),
+        },
+    }
+}
