@@ -6,7 +6,9 @@
 mod error;
 mod learner;
 mod networks;
+mod sliding;
 
 pub use error::NetworkError;
 pub use learner::{Fitted, Learner, Rows};
 pub use networks::{Networks, Targets};
+pub use sliding::SlidingWindow;
