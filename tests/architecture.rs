@@ -48,7 +48,7 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("ort::", &["encoders"], "ONNX sessions are encoders"),
     ("candle_core::", &["network/deep"], "gradients are for what is trained; all else is plain arrays"),
     ("hdf5_pure::", &["datasets/mat/v73.rs"], "MATLAB 7.3 is the one kind of HDF5 that is read"),
-    ("zip::", &["datasets/npz.rs"], "an archive of arrays is the one kind of zip that is read"),
+    ("zip::", &["datasets/archive.rs"], "an archive of arrays is the one kind of zip that is read"),
     ("image::", &["encoders/image/decode.rs"], "files from outside are decoded in one place, behind its limits"),
     ("tiny_skia::", &["encoding/report/raster.rs"], "a figure is marks; only one place makes pixels of them"),
     ("ttf_parser::", &["encoding/report/raster.rs"], "a figure is marks; only one place makes pixels of them"),

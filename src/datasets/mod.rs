@@ -1,11 +1,14 @@
 //! What was shown, and what was measured? Features and responses of an experiment, sample by sample.
 
+mod archive;
 pub mod bids;
 pub mod bold5000;
 mod folder;
 pub mod mat;
+pub mod networks;
 mod npy;
 pub mod npz;
+pub mod participants;
 pub mod pereira;
 mod plain;
 mod stimuli;

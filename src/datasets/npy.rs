@@ -4,7 +4,7 @@
 
 use std::io::Read;
 
-use ndarray::{Array2, ShapeBuilder};
+use ndarray::{Array2, Array3, ShapeBuilder};
 
 use super::stored::{Kind, Stored};
 
@@ -81,7 +81,7 @@ impl Header {
     ///
     /// # Errors
     /// They are no real numbers, or the file ends before the last of them.
-    fn numbers<T>(&self, input: &mut dyn Read, of: fn(f64) -> T) -> Result<Vec<T>, String> {
+    pub(super) fn numbers<T>(&self, input: &mut dyn Read, of: fn(f64) -> T) -> Result<Vec<T>, String> {
         let Some(Stored { size, decode }) = stored(&self.kind) else {
             return Err(format!("holds {}, no real numbers (save it as float32)", self.kind));
         };
@@ -121,12 +121,32 @@ impl Header {
         array.map_err(|error| error.to_string())
     }
 
+    /// The values that follow, as matrices one after another.
+    ///
+    /// # Errors
+    /// As [`numbers`](Self::numbers); another number of dimensions than three.
+    pub(super) fn matrices(&self, input: &mut dyn Read) -> Result<Array3<f64>, String> {
+        let [count, rows, columns] = self.shape.as_slice() else {
+            return Err(format!(
+                "{} dimensions, {:?} (expected samples × regions × regions)",
+                self.shape.len(),
+                self.shape
+            ));
+        };
+        let (shape, values) = ((*count, *rows, *columns), self.numbers(input, |value| value)?);
+        let array = match self.fortran {
+            true => Array3::from_shape_vec(shape.f(), values).map(|array| array.as_standard_layout().into_owned()),
+            false => Array3::from_shape_vec(shape, values),
+        };
+        array.map_err(|error| error.to_string())
+    }
+
     /// The values that follow, each as text: text as it is, whole numbers as numpy prints them.
     ///
     /// # Errors
     /// Another number of dimensions than one; neither text nor whole numbers; the file ends before the last of them.
     pub(super) fn texts(&self, input: &mut dyn Read) -> Result<Vec<String>, String> {
-        let [_] = self.shape.as_slice() else {
+        let ([] | [_]) = self.shape.as_slice() else {
             return Err(format!("{} dimensions, {:?} (expected one, a value a sample)", self.shape.len(), self.shape));
         };
         let order = self.kind.chars().next().unwrap_or('|');
@@ -148,6 +168,20 @@ impl Header {
             _ => Err(format!("holds {}, neither text nor whole numbers", self.kind)),
         }
     }
+}
+
+/// What stands before the values of an array in the order of rows.
+pub(super) fn header(kind: &str, shape: &[usize]) -> Vec<u8> {
+    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
+    let mut text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sizes}), }}");
+    // Values begin at a multiple of 64 bytes, so that they can be mapped.
+    while (10 + text.len() + 1) % 64 != 0 {
+        text.push(' ');
+    }
+    text.push('\n');
+    let size = (text.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &size[..], text.as_bytes()].concat()
 }
 
 fn code(bytes: &[u8], big: bool) -> Option<char> {

@@ -5,15 +5,11 @@
 //! `condition`. Lists of V values become columns of regions.tsv: `region`, `voxel`, `hemisphere` and `network`; and
 //! `coordinates`, V × 3, is where voxels lie in mm RAS. Whatever else there is is left out, and named.
 
-use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ndarray::Array2;
-use zip::ZipArchive;
 
-use super::npy::Header;
+use super::archive::Archive;
 use super::plain::Plain;
 use super::{DatasetError, Voxel};
 use crate::linalg::Real;
@@ -27,15 +23,9 @@ const ROWS: [(&str, [&str; 2]); 6] = [
     ("subject", ["subject", "subjects"]),
     ("condition", ["condition", "conditions"]),
 ];
-/// The most arrays of a file.
-const MOST_ARRAYS: usize = 4096;
-
 /// A .npz file, opened.
 pub struct Npz {
-    path: PathBuf,
-    archive: ZipArchive<BufReader<File>>,
-    /// The names of its arrays, without `.npy`.
-    names: BTreeSet<String>,
+    archive: Archive,
     /// The array of responses.
     responses: String,
     /// Of each feature space its name and its array.
@@ -49,16 +39,9 @@ impl Npz {
     /// Unreadable, no .npz file, no responses in it, or an array that is not there.
     pub fn open(path: &Path, responses: Option<&str>, features: &[String]) -> Result<Self, DatasetError> {
         let wrong = |problem: String| DatasetError::Array { path: path.display().to_string(), problem };
-        let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-        let archive = ZipArchive::new(BufReader::with_capacity(1 << 16, file)).map_err(|error| {
-            wrong(format!("{error}: no .npz file, or one that is cut off (save it with numpy.savez)"))
-        })?;
-        if archive.len() > MOST_ARRAYS {
-            return Err(wrong(format!("{} arrays (at most {MOST_ARRAYS} are read)", archive.len())));
-        }
-        let names: BTreeSet<String> =
-            archive.file_names().filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned())).collect();
-        let there = || names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let archive = Archive::open(path)?;
+        let names = &archive.names;
+        let there = || archive.there();
         let find = |wanted: &str| match names.contains(wanted) {
             true => Ok(wanted.to_owned()),
             false => Err(wrong(format!("no array \"{wanted}\" (there are: {})", there()))),
@@ -84,7 +67,7 @@ impl Npz {
         if let Some((odd, _)) = features.iter().find(|(name, _)| name.is_empty() || name.contains(['/', '\\', '\0'])) {
             return Err(wrong(format!("feature space \"{odd}\" cannot be a file's name")));
         }
-        Ok(Self { path: path.into(), archive, names, responses, features })
+        Ok(Self { archive, responses, features })
     }
 
     /// Whether the responses are of more than single precision.
@@ -93,7 +76,7 @@ impl Npz {
     /// They are no array.
     pub fn is_double(&mut self) -> Result<bool, DatasetError> {
         let name = self.responses.clone();
-        let kind = self.array(&name, |header, _| Ok(header.kind.clone()))?;
+        let kind = self.archive.array(&name, |header, _| Ok(header.kind.clone()))?;
         Ok(matches!(kind.get(1..), Some("f8" | "i4" | "i8" | "u4" | "u8")))
     }
 
@@ -102,9 +85,9 @@ impl Npz {
     /// # Errors
     /// An array that is not what it should be: of another shape, empty, no numbers, no text, or cut off.
     pub fn read<T: Real>(mut self) -> Result<Plain<T>, DatasetError> {
-        let mut left = self.names.clone();
+        let mut left = self.archive.names.clone();
         let mut used = |name: &str| left.remove(name);
-        let matrix = |npz: &mut Self, name: &str| npz.array(name, |header, input| header.matrix(input, T::of));
+        let matrix = |npz: &mut Self, name: &str| npz.archive.array(name, |header, input| header.matrix(input, T::of));
         let name = self.responses.clone();
         let responses = matrix(&mut self, &name)?;
         used(&name);
@@ -118,8 +101,8 @@ impl Npz {
         }
         let mut rows = Vec::new();
         for (column, names) in ROWS {
-            if let Some(name) = names.into_iter().find(|name| self.names.contains(*name)) {
-                let cells = self.array(name, |header, input| header.texts(input))?;
+            if let Some(name) = names.into_iter().find(|name| self.archive.names.contains(*name)) {
+                let cells = self.archive.array(name, |header, input| header.texts(input))?;
                 self.expect(name, cells.len(), n)?;
                 used(name);
                 rows.push((column, cells));
@@ -135,15 +118,16 @@ impl Npz {
             ("network", |voxel| &mut voxel.network),
         ];
         for (name, field) in fields {
-            if self.names.contains(name) {
-                let cells = self.array(name, |header, input| header.texts(input))?;
+            if self.archive.names.contains(name) {
+                let cells = self.archive.array(name, |header, input| header.texts(input))?;
                 self.expect_columns(name, cells.len(), v)?;
                 used(name);
                 voxels.iter_mut().zip(cells).for_each(|(voxel, cell)| *field(voxel) = cell);
             }
         }
-        if self.names.contains("coordinates") {
-            let places: Array2<f64> = self.array("coordinates", |header, input| header.matrix(input, |mm| mm))?;
+        if self.archive.names.contains("coordinates") {
+            let places: Array2<f64> =
+                self.archive.array("coordinates", |header, input| header.matrix(input, |mm| mm))?;
             self.expect_columns("coordinates", places.nrows(), v)?;
             used("coordinates");
             for (voxel, place) in voxels.iter_mut().zip(places.rows()) {
@@ -154,21 +138,7 @@ impl Npz {
         if !left.is_empty() {
             notes.push(format!("left out: {}", left.into_iter().collect::<Vec<_>>().join(", ")));
         }
-        Ok(Plain { responses, features, rows, voxels, sources: vec![self.path], notes })
-    }
-
-    fn array<R>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&Header, &mut dyn std::io::Read) -> Result<R, String>,
-    ) -> Result<R, DatasetError> {
-        let (path, place) = (self.path.display().to_string(), name.to_owned());
-        let wrong = |problem: String| DatasetError::Malformed { path, place, problem };
-        let mut input = match self.archive.by_name(&format!("{name}.npy")) {
-            Ok(input) => input,
-            Err(error) => return Err(wrong(format!("{error} (the file is cut off or damaged: copy it again)"))),
-        };
-        Header::read(&mut input).and_then(|header| read(&header, &mut input)).map_err(wrong)
+        Ok(Plain { responses, features, rows, voxels, sources: vec![self.archive.path().into()], notes })
     }
 
     fn expect(&self, name: &str, got: usize, expected: usize) -> Result<(), DatasetError> {
@@ -182,7 +152,12 @@ impl Npz {
     fn rows(&self, name: &str, got: usize, other: String, expected: usize) -> Result<(), DatasetError> {
         match got == expected {
             true => Ok(()),
-            false => Err(DatasetError::Rows { path: format!("{}:{name}", self.path.display()), got, other, expected }),
+            false => Err(DatasetError::Rows {
+                path: format!("{}:{name}", self.archive.path().display()),
+                got,
+                other,
+                expected,
+            }),
         }
     }
 }

@@ -3,12 +3,13 @@
 //!
 //! Source: Cui et al. 2022, *BrainGB: A Benchmark for Brain Network Analysis with Graph Neural Networks* (arXiv 2204.07054).
 
+pub mod deep;
 mod error;
 mod learner;
 mod networks;
 mod sliding;
 
 pub use error::NetworkError;
-pub use learner::{Fitted, Learner, Rows};
+pub use learner::{Exported, Fitted, Learner, Rows};
 pub use networks::{Networks, Targets};
 pub use sliding::SlidingWindow;
