@@ -5,11 +5,13 @@
 
 pub mod deep;
 mod error;
+mod fisher;
 mod learner;
 mod networks;
 mod sliding;
 
 pub use error::NetworkError;
+pub use fisher::fisher_z;
 pub use learner::{Exported, Fitted, Learner, Rows};
 pub use networks::{Networks, Targets};
 pub use sliding::SlidingWindow;

@@ -177,7 +177,8 @@ impl SlidingWindow {
         }
         if full {
             let n = self.window as f64;
-            for ((((delta, v), x), old), mean) in a.iter_mut().zip(b.iter_mut()).zip(&*x).zip(&*held).zip(&mut self.now.mean)
+            for ((((delta, v), x), old), mean) in
+                a.iter_mut().zip(b.iter_mut()).zip(&*x).zip(&*held).zip(&mut self.now.mean)
             {
                 *delta = x - old;
                 *v = 0.5 * ((x - *mean) + (old - *mean) - *delta / n);

@@ -143,7 +143,8 @@ impl Network for GraphNetwork {
             nodes = a.dropout(&pooling::layer(&hearing, self.hidden)?, dropout)?;
         }
         let name = format!("layers.{}", self.layers - 1);
-        let (pooled, columns) = self.pooling.read(&Hearing { a, name, nodes: &nodes, edges: &edges, settings: self })?;
+        let (pooled, columns) =
+            self.pooling.read(&Hearing { a, name, nodes: &nodes, edges: &edges, settings: self })?;
         mlp(a, "head", &pooled, &[columns, 256, 32, outputs], 0.2, 0.0)
     }
 }

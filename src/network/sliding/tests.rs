@@ -12,7 +12,8 @@ fn direct(samples: &[Vec<f64>], correlation: bool) -> Vec<f64> {
             let both: Vec<(f64, f64)> =
                 samples.iter().map(|s| (s[i], s[j])).filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
             let count = both.len() as f64;
-            let (mx, my) = (both.iter().map(|p| p.0).sum::<f64>() / count, both.iter().map(|p| p.1).sum::<f64>() / count);
+            let (mx, my) =
+                (both.iter().map(|p| p.0).sum::<f64>() / count, both.iter().map(|p| p.1).sum::<f64>() / count);
             let sum = |of: fn(f64, f64) -> f64| both.iter().map(|(x, y)| of(x - mx, y - my)).sum::<f64>();
             let (xx, yy, xy) = (sum(|x, _| x * x), sum(|_, y| y * y), sum(|x, y| x * y));
             let constant = |k: usize| both.iter().all(|p| if k == 0 { p.0 == both[0].0 } else { p.1 == both[0].1 });
