@@ -5,6 +5,7 @@
 
 pub mod deep;
 mod error;
+pub mod fingerprint;
 mod fisher;
 mod learner;
 mod networks;

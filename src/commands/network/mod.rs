@@ -1,5 +1,8 @@
 //! Brain networks, offline: one file a command.
 
+mod fingerprint;
+mod predict;
+
 use crate::cli::NetworkCommand;
 
 /// Does what was asked for.
@@ -7,5 +10,8 @@ use crate::cli::NetworkCommand;
 /// # Errors
 /// Why not.
 pub fn run(command: &NetworkCommand) -> anyhow::Result<()> {
-    match *command {}
+    match command {
+        NetworkCommand::Predict(args) => predict::run(args),
+        NetworkCommand::Fingerprint(args) => fingerprint::run(args),
+    }
 }
