@@ -13,7 +13,7 @@ pub use encode::{
     ModelArgs, PredictArgs, RankBy, ReportArgs, ScaleArg, Score,
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
-pub use network::{BenchmarkArgs, NetworkCommand, Task, TrainArgs};
+pub use network::{BenchmarkArgs, FingerprintArgs, NetworkCommand, PredictNetworksArgs, Task, TrainArgs};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///

@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("publish", &["frame", "native"], "a sink is given frames and does not ask where they come from"),
     (
         "runtime",
-        &["frame", "ring", "signal", "fmri", "ridge", "encoders", "acquisition", "publish"],
+        &["frame", "ring", "signal", "fmri", "ridge", "network", "encoders", "acquisition", "publish"],
         "lanes drive the steps; the service hears of them through traits",
     ),
     ("config", &[], "the loader reads any configuration"),

@@ -14,7 +14,7 @@ use super::settings::{EventsInput, InputConfig, Settings};
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
 use crate::acquisition::{EventSource, Source, SourceError, SourceStats};
-use crate::encoders::{self, EncoderConfig, RegionsInput};
+use crate::encoders::{self, EncoderConfig, NetworkModel, RegionsInput};
 use crate::frame::{Clock, FrameKind, Instant, MonotonicClock, ScaledClock};
 use crate::native;
 use crate::publish::{FramePort, LslLanes, NoOutlets, OpenOutlets};
@@ -24,6 +24,7 @@ use crate::runtime::features::Features;
 use crate::runtime::lane_events::{EventDoor, EventLane, Listener, OpenEvents, Takes};
 use crate::runtime::lane_infer::{InferInbox, InferLane, InferMessage, Listening};
 use crate::runtime::lane_learn::{CheckpointPlan, Inbox, LearnLane, LearnMessage};
+use crate::runtime::lane_network::NetworkLane;
 use crate::runtime::lane_publish::PublishLane;
 use crate::runtime::lane_source::{Consumer, OpenSource, SourceLane};
 use crate::runtime::lanes::{LaneContext, Lanes, Role, Status};
@@ -132,6 +133,7 @@ impl Settings {
             lanes: Lanes::new(context),
             inbox: Arc::new(Inbox::default()),
             infer: plan.encoders.iter().map(|_| InferInbox::new(EVENTS)).collect(),
+            networks: plan.networks.iter().map(|_| InferInbox::new(1)).collect(),
             recordings: Recordings::default(),
             plan,
             metrics,
@@ -139,6 +141,7 @@ impl Settings {
             regions: BTreeMap::new(),
         };
         let (features, specs, infer) = building.encoders()?;
+        let networks = self.network_models(usize::MAX)?;
         // Recordings begin once the models are loaded: what plays meanwhile would arrive all at once.
         let clock = Arc::clone(building.lanes.context().session.clock());
         for (name, recording) in self.recordings(base, clock.now() + 0.1 * clock.speed())? {
@@ -151,6 +154,7 @@ impl Settings {
             let wake = Arc::clone(&lane.inbox.wake);
             building.spawn(Role::Infer, &name, wake, move |context| lane.run(context))?;
         }
+        building.networks(networks)?;
         building.learn_and_publish(features, specs, publish)?;
         let Building { lanes, inbox, events, .. } = building;
         let controls = Controls::new(lanes.context().session.clone(), inbox, events);
@@ -177,6 +181,7 @@ struct Building<'a> {
     lanes: Lanes,
     inbox: Arc<Inbox>,
     infer: Vec<Arc<InferInbox>>,
+    networks: Vec<Arc<InferInbox>>,
     recordings: Recordings,
     metrics: Arc<Metrics>,
     events: BTreeMap<String, Arc<EventDoor>>,
@@ -292,7 +297,20 @@ impl Building<'_> {
         Ok(Publishing { rows, givers })
     }
 
-    /// Who wants the blocks of source `index`: the learn lane, and encoders of windows.
+    fn networks(&mut self, models: Vec<Option<NetworkModel>>) -> Result<(), AppError> {
+        for ((index, (name, config)), model) in self.settings.networks.iter().enumerate().zip(models) {
+            let inbox = Arc::clone(&self.networks[index]);
+            let wake = Arc::clone(&inbox.wake);
+            let frames = ["network", "outcome"].map(|kind| self.metrics.frames_called(name, kind));
+            let (config, metrics) = (config.clone(), self.metrics.encoder(name));
+            let lane = NetworkLane { name: name.clone(), config, model, inbox, metrics, frames };
+            self.lanes.context().status.expect(&format!("networks.{name}"));
+            self.spawn(Role::Infer, name, wake, move |context| lane.run(context))?;
+        }
+        Ok(())
+    }
+
+    /// Who wants the blocks of source `index`: the learn lane, encoders of windows, and networks.
     fn consumers(&self, index: usize) -> Vec<Consumer> {
         let mut consumers = Vec::new();
         // The learn lane has to be woken for volumes, and for features that it predicts from. Samples that it only
@@ -309,6 +327,14 @@ impl Building<'_> {
         });
         for encoder in self.plan.encoders_of(EncoderFeed::Windows(index)) {
             let inbox = Arc::clone(&self.infer[encoder]);
+            let wake = Arc::clone(&inbox.wake);
+            let connect = Box::new(move |spec, blocks| {
+                inbox.post(InferMessage::Source(spec, blocks));
+            });
+            consumers.push(Consumer { connect, wake });
+        }
+        for network in self.plan.networks_of(index) {
+            let inbox = Arc::clone(&self.networks[network]);
             let wake = Arc::clone(&inbox.wake);
             let connect = Box::new(move |spec, blocks| {
                 inbox.post(InferMessage::Source(spec, blocks));

@@ -7,6 +7,7 @@ mod candidates;
 mod control;
 pub mod live;
 mod models;
+mod networks;
 pub mod offline;
 pub mod reload;
 mod settings;
@@ -70,6 +71,14 @@ pub enum AppError {
         /// Why.
         error: EncoderError,
     },
+    /// A network cannot be made, or its model loaded.
+    #[error("network \"{name}\": {error}")]
+    Network {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: EncoderError,
+    },
     /// A predictor cannot be made.
     #[error("predictor \"{name}\": {error}")]
     Predictor {
@@ -126,7 +135,8 @@ impl AppError {
             },
             AppError::Source { error, .. } => Self::exit_of_source(error),
             AppError::Resume { error, .. } if error.is_config() => Exit::Config,
-            AppError::Encoder { .. } | AppError::Resume { .. } => Exit::Data,
+            AppError::Network { error: EncoderError::Value { .. } | EncoderError::Source { .. }, .. } => Exit::Config,
+            AppError::Encoder { .. } | AppError::Network { .. } | AppError::Resume { .. } => Exit::Data,
             AppError::Model { error, .. } if error.is_config() => Exit::Config,
             AppError::Model { error, .. } => Self::exit_of_model(error),
             AppError::Service(error) if error.is_config() => Exit::Config,

@@ -82,6 +82,7 @@ impl Settings {
         let mut candidates = Encoded::default();
         let (encoders, encoder_inputs) = self.encoder_steps(&plan.encoders, &chains, &mut candidates)?;
         let mut identifiers = self.identifiers(&mut candidates)?.into_iter();
+        inputs.extend(self.network_files());
         inputs.extend(self.identification.values().map(|identification| identification.candidates.clone()));
         inputs.extend(self.pictures(&recorded_events));
         let id = self.session_id(&inputs, &encoder_inputs)?;
@@ -146,9 +147,10 @@ impl Settings {
             regions.push(Arc::clone(predictor.regions()));
             predictors.push(predictor);
         }
+        let networks = self.network_steps(&plan, &session, &sources, &mut regions)?;
         regions.sort_by(|a, b| a.regions_id.cmp(&b.regions_id));
         regions.dedup_by(|a, b| a.regions_id == b.regions_id);
-        let replay = Replay { plan, session, clock, sources, events, encoders, predictors };
+        let replay = Replay { plan, session, clock, sources, events, encoders, predictors, networks, said: Vec::new() };
         Ok(Offline { replay, samples, regions })
     }
 
@@ -213,7 +215,9 @@ impl Settings {
     /// # Errors
     /// It is missing or cannot be loaded.
     pub fn runtime(&self) -> Result<Option<encoders::Runtime>, AppError> {
-        let Some((name, _)) = self.encoders.iter().find(|(_, config)| config.model().is_some()) else {
+        let of_encoder = self.encoders.iter().find(|(_, config)| config.model().is_some()).map(|(name, _)| name);
+        let of_network = self.networks.iter().find(|(_, config)| config.model.is_some()).map(|(name, _)| name);
+        let Some(name) = of_encoder.or(of_network) else {
             return Ok(None);
         };
         let path = native::find(Library::OnnxRuntime, self.libraries.onnxruntime.as_deref())?;
@@ -257,8 +261,14 @@ impl Settings {
         // What a model is, is hashed as an input, wherever it lies.
         let mut predictors = self.predictors.clone();
         predictors.values_mut().for_each(|predictor| predictor.model = None);
-        serde_json::json!({ "sources": self.sources, "events": self.events, "predictors": predictors,
-            "encoders": encoders, "listen": self.encoders.values().map(listen).collect::<Vec<_>>() })
+        let mut identity = serde_json::json!({ "sources": self.sources, "events": self.events, "predictors": predictors,
+            "encoders": encoders, "listen": self.encoders.values().map(listen).collect::<Vec<_>>() });
+        if !self.networks.is_empty() {
+            let mut networks = self.networks.clone();
+            networks.values_mut().for_each(|network| network.model = None);
+            identity["networks"] = serde_json::json!(networks);
+        }
+        identity
     }
 }
 

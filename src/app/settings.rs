@@ -11,7 +11,7 @@ use crate::acquisition::synthetic::SyntheticConfig;
 use crate::encoders::EncoderConfig;
 use crate::fmri::FmriConfig;
 use crate::publish::lsl::LslOutletConfig;
-use crate::runtime::{IdentificationConfig, PredictorConfig};
+use crate::runtime::{IdentificationConfig, NetworkConfig, PredictorConfig};
 use crate::service::ServiceConfig;
 use crate::signal::SignalConfig;
 
@@ -34,6 +34,9 @@ pub struct Settings {
     /// Which stimulus was it? Candidates that are ranked by the volumes after every event, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub identification: BTreeMap<String, IdentificationConfig>,
+    /// How regions are connected, over a sliding window, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, NetworkConfig>,
     /// Who hears about it, beside the WebSocket that the service always has.
     pub sinks: SinksConfig,
     /// The HTTP service.

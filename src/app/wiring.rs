@@ -61,6 +61,7 @@ impl Settings {
         self.service.token_file.iter_mut().for_each(rebase);
         self.identification.values_mut().for_each(|identification| rebase(&mut identification.candidates));
         self.predictors.values_mut().filter_map(|predictor| predictor.model.as_mut()).for_each(rebase);
+        self.networks.values_mut().filter_map(|network| network.model.as_mut()).for_each(rebase);
     }
 
     /// Resolves every name.
@@ -128,6 +129,11 @@ impl Settings {
             predictor.lags.build().map_err(|error| AppError::Predictor { name: name.clone(), error })?;
             plan.predictors.push(PredictorPlan { name: name.clone(), inputs, target });
         }
+        for (name, network) in &self.networks {
+            let source = plan.source(&format!("networks.{name}.source"), &network.source)?;
+            network.validate().map_err(|error| AppError::Network { name: name.clone(), error })?;
+            plan.networks.push((name.clone(), source));
+        }
         self.check_identification(&plan)?;
         self.service.validate()?;
         if self.sinks.jsonl.is_some() && !self.service.enabled {
@@ -160,6 +166,7 @@ impl Settings {
             ("encoders", self.encoders.keys().collect()),
             ("predictors", self.predictors.keys().collect()),
             ("identification", self.identification.keys().collect()),
+            ("networks", self.networks.keys().collect()),
         ];
         for (section, names) in sections {
             for name in names {

@@ -1,11 +1,15 @@
 //! What can be asked of brain networks? One file a command.
 
 mod benchmark;
+mod fingerprint;
+mod predict;
 mod train;
 
 use clap::Subcommand;
 
 pub use benchmark::{BenchmarkArgs, Task};
+pub use fingerprint::FingerprintArgs;
+pub use predict::PredictNetworksArgs;
 pub use train::TrainArgs;
 
 /// `neurod network …`
@@ -27,4 +31,12 @@ pub enum NetworkCommand {
   neurod network train networks.npz --model node-concat-attention --seed 1 --export heat/model.onnx
   neurod network train networks.npz --labels participants.tsv:age --regression --model my.toml --export age.onnx")]
     Train(TrainArgs),
+    /// What does a trained model say of these networks?
+    #[command(after_help = "Examples:
+  neurod network predict model.onnx networks.npz --out p.tsv")]
+    Predict(PredictNetworksArgs),
+    /// How long must one be seen to be known? Each person of one session looked for in another, by window length
+    #[command(after_help = "Examples:
+  neurod network fingerprint scans --first run_03 --second run_07 --windows 20,60,100 --drop-columns GlobSig")]
+    Fingerprint(FingerprintArgs),
 }

@@ -21,6 +21,9 @@ struct Checked<'a> {
     sources: BTreeMap<&'a str, Vec<Shape>>,
     /// What each encoder listens to.
     encoders: BTreeMap<&'a str, Listens<'a>>,
+    /// What each network is made from.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    networks: BTreeMap<&'a str, &'a str>,
     /// What each predictor is made from.
     predictors: BTreeMap<&'a str, Predicts<'a>>,
 }
@@ -77,7 +80,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let encoders = plan.encoders.iter().map(|(name, feed)| (name.as_str(), Listens::new(&plan, *feed))).collect();
     let predictors = plan.predictors.iter().zip(settings.predictors.values());
     let predictors = predictors.map(|(p, config)| (p.name.as_str(), Predicts::new(&plan, p, config))).collect();
-    let checked = Checked { settings: &settings, sources, encoders, predictors };
+    let networks = plan.networks.iter().map(|(name, source)| (name.as_str(), plan.sources[*source].as_str())).collect();
+    let checked = Checked { settings: &settings, sources, encoders, networks, predictors };
     match args.json {
         true => writeln!(io::stdout(), "{}", serde_json::to_string(&checked)?)?,
         false => checked.print(&mut io::stdout())?,
@@ -157,6 +161,12 @@ impl Checked<'_> {
         for (name, Predicts { inputs, targets, .. }) in &self.predictors {
             let targets = targets.unwrap_or("the regions of its model or checkpoint");
             writeln!(out, "# predictor \"{name}\": {} → {targets}", inputs.join(" + "))?;
+        }
+        for (name, source) in &self.networks {
+            let Some(config) = self.settings.networks.get(*name) else { continue };
+            let answers = config.model.as_ref().map(|folder| format!(" → {}", folder.display())).unwrap_or_default();
+            let edges = if config.fisher_z { "Fisher's z of pearson" } else { config.kind.as_str() };
+            writeln!(out, "# network \"{name}\": {edges} over {} s of source \"{source}\"{answers}", config.window)?;
         }
         writeln!(out, "# the configuration is good")?;
         Ok(())

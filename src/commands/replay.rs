@@ -19,6 +19,7 @@ use crate::cli::ReplayArgs;
 use crate::frame::{Block, Clock, Event, Instant, MonotonicClock};
 use crate::native;
 use crate::publish::lsl::{LslMarkerOutlet, LslReplayOutlet};
+use crate::publish::wire;
 use crate::ridge::Learner;
 use crate::runtime::replay::Step;
 
@@ -90,6 +91,10 @@ fn write_frames(offline: &mut Offline, out: &mut dyn Write, place: &str, bar: &P
         written.with_context(|| place.to_owned())?;
         for ranking in offline.replay.take_identified() {
             write_line(out, &ranking).with_context(|| place.to_owned())?;
+        }
+        for message in offline.replay.take_said() {
+            writeln!(out, "{}", wire::line(&message)?).with_context(|| place.to_owned())?;
+            frames += 1;
         }
         match step {
             Step::Block { samples, .. } => bar.inc(samples as u64),

@@ -22,6 +22,7 @@
 mod batch;
 mod cache;
 mod columns;
+mod connectome;
 mod error;
 mod image;
 mod inspect;
@@ -43,6 +44,7 @@ use crate::frame::BlockSpec;
 
 pub use cache::{CacheStats, FeatureCache};
 pub use columns::{ColumnRule, ColumnsConfig, ColumnsEncoder};
+pub use connectome::NetworkModel;
 pub use error::{EncodeError, EncoderError};
 // There is a crate of that name.
 pub use self::image::{

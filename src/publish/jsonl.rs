@@ -48,7 +48,7 @@ impl<W: Write> JsonlWriter<W> {
 
     /// Writes one message and its line feed. False if it could not be written: count it and go on.
     pub fn write(&mut self, message: &Outgoing) -> bool {
-        let written = wire::json(message).map_err(io::Error::from).and_then(|mut line| {
+        let written = wire::line(message).map_err(io::Error::from).and_then(|mut line| {
             line.push('\n');
             if self.torn {
                 line.insert(0, '\n');

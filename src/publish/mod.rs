@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use outlets::LslLanes;
 
-use crate::frame::{FrameKind, Identification, Instant, Quality, RegionFrame, Regions};
+use crate::frame::{FrameKind, Identification, Instant, NetworkFrame, OutcomeFrame, Quality, RegionFrame, Regions};
 
 /// What goes to every sink that lives in the service.
 #[derive(Clone, Debug)]
@@ -26,6 +26,10 @@ pub enum Outgoing {
     Frame(Arc<RegionFrame>),
     /// Which stimulus it was.
     Identification(Arc<Identification>),
+    /// How regions are connected.
+    Network(Arc<NetworkFrame>),
+    /// What a model says of that.
+    Outcome(Arc<OutcomeFrame>),
 }
 
 /// Takes frames from any lane without ever blocking it: a full queue drops its oldest entry and counts that.

@@ -63,6 +63,30 @@ pub fn json(message: &Outgoing) -> Result<String, serde_json::Error> {
         Outgoing::Regions(regions) => serde_json::to_string(regions.as_ref()),
         Outgoing::Frame(frame) => serde_json::to_string(frame.as_ref()),
         Outgoing::Identification(ranking) => serde_json::to_string(ranking.as_ref()),
+        Outgoing::Network(frame) => serde_json::to_string(frame.as_ref()),
+        Outgoing::Outcome(frame) => serde_json::to_string(frame.as_ref()),
+    }
+}
+
+/// The same with every edge of a network.
+///
+/// # Errors
+/// As [`json`].
+pub fn json_with_edges(message: &Outgoing) -> Result<String, serde_json::Error> {
+    match message {
+        Outgoing::Network(frame) => serde_json::to_string(&frame.with_edges()),
+        _ => json(message),
+    }
+}
+
+/// One message as a line of a file: a network with its edges where the configuration says so.
+///
+/// # Errors
+/// As [`json`].
+pub fn line(message: &Outgoing) -> Result<String, serde_json::Error> {
+    match message {
+        Outgoing::Network(frame) if frame.lines_hold_edges => json_with_edges(message),
+        _ => json(message),
     }
 }
 

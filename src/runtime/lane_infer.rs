@@ -14,7 +14,7 @@ use crate::frame::{Block, BlockSpec, Event, Instant, Quality};
 use crate::ring::{LinkReceiver, LinkSender, Wake};
 
 /// How long the lane sleeps when nobody rings.
-const NAP: Duration = Duration::from_millis(100);
+pub(super) const NAP: Duration = Duration::from_millis(100);
 
 /// What an inference lane is given.
 pub enum InferMessage {
@@ -26,7 +26,7 @@ pub enum InferMessage {
 
 /// An inference lane's letter box: bounded, oldest dropped.
 pub struct InferInbox {
-    messages: ArrayQueue<InferMessage>,
+    pub(super) messages: ArrayQueue<InferMessage>,
     /// The lane's bell.
     pub wake: Arc<Wake>,
 }

@@ -222,9 +222,14 @@ impl Metrics {
 
     /// The handles of the frames that a source or predictor makes.
     pub fn frames(&self, name: &str, kind: FrameKind) -> FrameMetrics {
+        self.frames_called(name, kind.as_str())
+    }
+
+    /// The same, of frames that are called something else: `network`, `outcome`.
+    pub fn frames_called(&self, name: &str, kind: &str) -> FrameMetrics {
         FrameMetrics {
-            latency: self.latency.with_label_values(&[name, kind.as_str()]),
-            frames: self.frames.with_label_values(&[name, kind.as_str()]),
+            latency: self.latency.with_label_values(&[name, kind]),
+            frames: self.frames.with_label_values(&[name, kind]),
         }
     }
 

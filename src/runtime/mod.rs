@@ -3,6 +3,7 @@
 mod at_work;
 mod chain;
 mod checkpoints;
+mod connectome;
 pub mod decoder;
 pub mod encoder;
 pub mod features;
@@ -10,6 +11,7 @@ mod identifier;
 pub mod lane_events;
 pub mod lane_infer;
 pub mod lane_learn;
+pub mod lane_network;
 pub mod lane_publish;
 pub mod lane_source;
 pub mod lanes;
@@ -23,6 +25,7 @@ pub mod session;
 
 pub use chain::Chain;
 pub use checkpoints::ResumeError;
+pub use connectome::{Edges, NetworkConfig, NetworkStep};
 pub use identifier::{Candidates, IdentificationConfig, Identifier, MOST_CANDIDATES};
 pub use plan::{EncoderFeed, Feed, Plan, PlanError, PredictorPlan};
 pub use predictor::{InputSpec, Predictor, PredictorConfig, VolumeTime};

@@ -43,6 +43,8 @@ pub struct Plan {
     pub encoders: Vec<(String, EncoderFeed)>,
     /// The predictors.
     pub predictors: Vec<PredictorPlan>,
+    /// Each network's name, and the source whose regions are its nodes.
+    pub networks: Vec<(String, usize)>,
 }
 
 /// A name in the configuration that leads nowhere.
@@ -106,6 +108,11 @@ impl Plan {
         self.encoders.iter().enumerate().filter(move |(_, (_, f))| *f == feed).map(|(i, _)| i)
     }
 
+    /// The networks of the regions of source `source`.
+    pub fn networks_of(&self, source: usize) -> impl Iterator<Item = usize> {
+        self.networks.iter().enumerate().filter(move |(_, (_, s))| *s == source).map(|(i, _)| i)
+    }
+
     /// Whether anybody learns from source `source`, so that its volumes are published as `measured`.
     pub fn is_target(&self, source: usize) -> bool {
         self.learners_of(source).next().is_some()
@@ -143,6 +150,7 @@ mod tests {
                 inputs: vec![Feed::Encoder(0), Feed::Source(0)],
                 target: Some(1),
             }],
+            networks: Vec::new(),
         }
     }
 

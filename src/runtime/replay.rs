@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Chain;
+use super::NetworkStep;
 use super::encoder::EncoderStep;
 use super::features::Features;
 use super::plan::{EncoderFeed, Feed, Plan};
@@ -12,6 +13,7 @@ use super::session::{Measured, Session};
 use crate::acquisition::file::Recorded;
 use crate::acquisition::{EventSource, Pull, Source, SourceError};
 use crate::frame::{Block, BlockSpec, Event, Identification, Instant, RegionFrame, VirtualClock};
+use crate::publish::Outgoing;
 
 /// A source that knows when it will next have something.
 pub trait RecordedSource: Source + Recorded {}
@@ -69,12 +71,21 @@ pub struct Replay {
     pub encoders: Vec<EncoderStep>,
     /// The predictors.
     pub predictors: Vec<Predictor>,
+    /// The networks.
+    pub networks: Vec<NetworkStep>,
+    /// What networks have said and nobody has taken yet.
+    pub said: Vec<Outgoing>,
 }
 
 impl Replay {
     /// What predictors have answered since this was last asked: which stimulus it was.
     pub fn take_identified(&mut self) -> impl Iterator<Item = Identification> {
         self.predictors.iter_mut().flat_map(Predictor::take_identified)
+    }
+
+    /// What networks have said since this was last asked: their frames, and the outcomes of their models.
+    pub fn take_said(&mut self) -> impl Iterator<Item = Outgoing> {
+        self.said.drain(..)
     }
 }
 
@@ -147,7 +158,7 @@ impl Replay {
     }
 
     fn play_block(&mut self, index: usize, emit: &mut dyn FnMut(RegionFrame)) -> Result<Step, SourceError> {
-        let Self { plan, session, sources, encoders, predictors, .. } = self;
+        let Self { plan, session, sources, encoders, predictors, networks, said, .. } = self;
         let step = &mut sources[index];
         if step.source.pull(&mut step.block, Duration::ZERO)? == Pull::End {
             return Ok(Step::Block { source: index, samples: 0 });
@@ -164,6 +175,9 @@ impl Replay {
                 features.of_sample(output, i, period);
                 deliver(plan, predictors, Feed::Source(index), &features, emit);
             }
+        }
+        for network in plan.networks_of(index) {
+            networks[network].block(output, |message| said.push(message));
         }
         if let Some(measured) = &mut step.measured {
             measured.frames(output, &mut *emit);

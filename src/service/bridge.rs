@@ -126,7 +126,7 @@ impl FramePort for FrameBus {
             }
             known.push(Arc::clone(regions));
         }
-        if let Some(Outgoing::Frame(_) | Outgoing::Identification(_)) = self.queue.force_push(message) {
+        if self.queue.force_push(message).is_some_and(|lost| !matches!(lost, Outgoing::Regions(_))) {
             self.lost.store(true, Ordering::Release);
             self.dropped.inc();
         }
@@ -145,17 +145,23 @@ pub(super) struct Filter {
     pub kinds: Vec<FrameKind>,
     /// Whether rankings of candidates are wanted; always, where nothing is chosen.
     pub identification: bool,
+    /// Whether networks are wanted; always, where nothing is chosen.
+    pub networks: bool,
+    /// Whether what models say of networks is wanted; always, where nothing is chosen.
+    pub outcomes: bool,
     /// The client reads JSON, so it gets no frame of more than [`MOST_JSON_VALUES`].
     pub json: bool,
 }
 
 impl Filter {
     fn wants(&self, message: &Outgoing) -> bool {
-        let every_kind = self.kinds.is_empty() && !self.identification;
+        let every_kind = self.kinds.is_empty() && !self.identification && !self.networks && !self.outcomes;
         let of = |predictor: &str| self.predictors.is_empty() || self.predictors.iter().any(|p| p == predictor);
         match message {
             Outgoing::Regions(_) => true,
             Outgoing::Identification(ranking) => of(&ranking.predictor) && (every_kind || self.identification),
+            Outgoing::Network(frame) => of(&frame.window.network) && (every_kind || self.networks),
+            Outgoing::Outcome(frame) => of(&frame.window.network) && (every_kind || self.outcomes),
             Outgoing::Frame(frame) => {
                 of(&frame.predictor)
                     && (every_kind || self.kinds.contains(&frame.kind))
@@ -169,12 +175,13 @@ impl Filter {
 pub(super) struct Message {
     pub outgoing: Outgoing,
     json: OnceLock<Option<Utf8Bytes>>,
+    with_edges: OnceLock<Option<Utf8Bytes>>,
     binary: OnceLock<Bytes>,
 }
 
 impl Message {
     fn new(outgoing: Outgoing) -> Self {
-        Self { outgoing, json: OnceLock::new(), binary: OnceLock::new() }
+        Self { outgoing, json: OnceLock::new(), with_edges: OnceLock::new(), binary: OnceLock::new() }
     }
 
     /// As JSON text.
@@ -182,11 +189,22 @@ impl Message {
         self.json.get_or_init(|| wire::json(&self.outgoing).ok().map(Utf8Bytes::from)).clone()
     }
 
+    /// As JSON text, a network with every edge.
+    pub fn json_with_edges(&self) -> Option<Utf8Bytes> {
+        match &self.outgoing {
+            Outgoing::Network(_) => {
+                let text = || wire::json_with_edges(&self.outgoing).ok().map(Utf8Bytes::from);
+                self.with_edges.get_or_init(text).clone()
+            }
+            _ => self.json(),
+        }
+    }
+
     /// As a binary frame; `None` for everything else, which is always JSON.
     pub fn binary(&self) -> Option<Bytes> {
         match &self.outgoing {
-            Outgoing::Regions(_) | Outgoing::Identification(_) => None,
             Outgoing::Frame(frame) => Some(self.binary.get_or_init(|| wire::encode(frame).into()).clone()),
+            _ => None,
         }
     }
 }
@@ -215,9 +233,7 @@ impl Queue {
         }
         while waiting.messages.len() >= self.capacity.max(1) {
             // Regions that fall out come again with the first frame that needs them.
-            if let Some(Outgoing::Frame(_) | Outgoing::Identification(_)) =
-                waiting.messages.pop_front().map(|m| m.outgoing.clone())
-            {
+            if waiting.messages.pop_front().is_some_and(|lost| !matches!(lost.outgoing, Outgoing::Regions(_))) {
                 waiting.lost = true;
                 self.dropped.inc();
             }
@@ -286,7 +302,7 @@ impl Subscriber {
                         return Some(message);
                     }
                 }
-                Outgoing::Identification(_) => return Some(message),
+                Outgoing::Identification(_) | Outgoing::Network(_) | Outgoing::Outcome(_) => return Some(message),
                 Outgoing::Frame(frame) => {
                     let regions = match self.told.insert(Arc::clone(&frame.regions_id)) {
                         true => self.bus.regions_of(&frame.regions_id),

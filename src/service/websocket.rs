@@ -1,6 +1,7 @@
 //! What does a WebSocket client get? The names of all regions, then the frames it asked for, as they are made.
 //!
-//! `/ws?predictor=a,b&kind=encoded,measured&format=json|binary`; what is left out means everything, as JSON. Clients
+//! `/ws?predictor=a,b&kind=encoded,measured&format=json|binary&edges=true`; what is left out means everything, as JSON,
+//! networks without their edges. Clients
 //! may send one thing, a new choice: `{"subscribe": {"predictor": ["a"], "kind": ["encoded"]}}`. Close codes are those
 //! of RFC 6455, section 7.4: 1001 when neurod ends, 1002 for broken frames, 1003 for binary messages, 1007 for text
 //! that is no JSON, 1008 for JSON that says nothing known, 1009 for more than 4 KiB.
@@ -39,6 +40,7 @@ pub(super) struct Choice {
     predictor: Option<String>,
     kind: Option<String>,
     format: Format,
+    edges: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -60,22 +62,24 @@ impl Choice {
 }
 
 fn filter(predictors: Vec<String>, kinds: &[String], format: Format) -> Result<Filter, String> {
-    let (mut of_frames, mut identification) = (Vec::new(), false);
+    let mut filter = Filter { predictors, json: format == Format::Json, ..Filter::default() };
     for name in kinds {
         match name.as_str() {
-            "measured" => of_frames.push(FrameKind::Measured),
-            "encoded" => of_frames.push(FrameKind::Encoded),
-            "decoded" => of_frames.push(FrameKind::Decoded),
-            "residual" => of_frames.push(FrameKind::Residual),
-            "identification" => identification = true,
+            "measured" => filter.kinds.push(FrameKind::Measured),
+            "encoded" => filter.kinds.push(FrameKind::Encoded),
+            "decoded" => filter.kinds.push(FrameKind::Decoded),
+            "residual" => filter.kinds.push(FrameKind::Residual),
+            "identification" => filter.identification = true,
+            "network" => filter.networks = true,
+            "outcome" => filter.outcomes = true,
             _ => {
                 return Err(format!(
-                    "there is no kind {name:?}: use measured, encoded, decoded, residual or identification"
+                    "there is no kind {name:?}: use measured, encoded, decoded, residual, identification, network or outcome"
                 ));
             }
         }
     }
-    Ok(Filter { predictors, kinds: of_frames, identification, json: format == Format::Json })
+    Ok(filter)
 }
 
 #[derive(Deserialize)]
@@ -102,8 +106,7 @@ pub(super) async fn upgrade(
 ) -> Result<Response, Refusal> {
     app.guard.origin(&headers)?;
     let bad = |what: String| {
-        let fix =
-            "connect to /ws?predictor=NAME,…&kind=measured,encoded,decoded,residual,identification&format=json|binary";
+        let fix = "connect to /ws?predictor=NAME,…&kind=measured,encoded,decoded,residual,identification,network,outcome&format=json|binary&edges=true";
         Refusal::new(StatusCode::BAD_REQUEST, what, fix)
     };
     let Query(choice) = choice.map_err(|error| bad(error.body_text()))?;
@@ -121,7 +124,7 @@ pub(super) async fn upgrade(
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(LARGEST_READ).max_frame_size(LARGEST_READ);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let frames = app.bus.subscribe(filter, app.client_queue, app.dropped.clone());
-        let session = Session { socket, frames, format: choice.format, ping: app.ping };
+        let session = Session { socket, frames, format: choice.format, edges: choice.edges, ping: app.ping };
         // The frames' runtime carries it from here on; this one goes back to answering.
         app.service.spawn(async move {
             session.run().await;
@@ -134,6 +137,7 @@ struct Session {
     socket: WebSocket,
     frames: Subscriber,
     format: Format,
+    edges: bool,
     ping: Duration,
 }
 
@@ -166,7 +170,8 @@ impl Session {
                     None => return self.farewell(1001, "neurod ends".into()).await,
                     Some(next) => {
                         let binary = if self.format == Format::Binary { next.binary() } else { None };
-                        match binary.map(Message::Binary).or_else(|| next.json().map(Message::Text)) {
+                        let text = || if self.edges { next.json_with_edges() } else { next.json() };
+                        match binary.map(Message::Binary).or_else(|| text().map(Message::Text)) {
                             Some(message) => message,
                             None => continue,
                         }
@@ -244,7 +249,12 @@ mod tests {
 
     #[test]
     fn a_choice_is_a_list_and_nothing_means_everything() {
-        let choice = Choice { predictor: Some("a, b".into()), kind: Some("encoded".into()), format: Format::Binary };
+        let choice = Choice {
+            predictor: Some("a, b".into()),
+            kind: Some("encoded".into()),
+            format: Format::Binary,
+            edges: false,
+        };
         let filter = choice.filter().unwrap();
         assert_eq!((filter.predictors.len(), filter.kinds, filter.json), (2, vec![FrameKind::Encoded], false));
         assert_eq!(Choice::default().filter().unwrap(), Filter { json: true, ..Filter::default() });

@@ -1,6 +1,8 @@
 //! Brain networks, offline: one file a command.
 
 mod benchmark;
+mod fingerprint;
+mod predict;
 mod train;
 
 use crate::cli::NetworkCommand;
@@ -13,5 +15,7 @@ pub fn run(command: &NetworkCommand) -> anyhow::Result<()> {
     match command {
         NetworkCommand::Benchmark(args) => benchmark::run(args),
         NetworkCommand::Train(args) => train::run(args),
+        NetworkCommand::Predict(args) => predict::run(args),
+        NetworkCommand::Fingerprint(args) => fingerprint::run(args),
     }
 }

@@ -74,11 +74,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
 fn model(given: &str) -> anyhow::Result<Model> {
     let path = Path::new(given);
     if path.extension().is_none_or(|extension| extension != "toml") {
-        return Ok(Model::named(given)?);
+        return Ok(Model::named(given, None)?);
     }
     let text = fs::read_to_string(path).with_context(|| format!("--model {given}"))?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    Ok(Model::described(&stem, &text)?)
+    Ok(Model::described(&stem, &text, None)?)
 }
 
 /// Its learner, of which there must be one.

@@ -54,7 +54,16 @@ const fn row(name: &'static str, group: &'static str, settings: &'static str) ->
 }
 
 const fn entry(name: &'static str, group: &'static str, usual: &'static str, make: Make) -> Entry {
-    Entry { name, group, family: Family::Deep, learns: Learns::Both, needs: Needs::Edges, usual, make }
+    Entry {
+        name,
+        group,
+        family: Family::Deep,
+        learns: Learns::Both,
+        needs: Needs::Edges,
+        epochs: Some("epochs"),
+        usual,
+        make,
+    }
 }
 
 /// A graph network: `as_released` counts for what it computes, and for how it learns.
@@ -97,7 +106,7 @@ mod tests {
     #[test]
     fn every_row_is_what_its_name_says_and_the_rest_is_as_in_the_paper() {
         for entry in ENTRIES {
-            assert!(Model::named(entry.name).is_ok(), "{}", entry.name);
+            assert!(Model::named(entry.name, None).is_ok(), "{}", entry.name);
         }
         let table: Table = toml::from_str("messages = \"node concat\"\npooling = \"diffpool\"\nlr = 0.01").unwrap();
         let learner: DeepLearner<GraphNetwork> = parsed("x", table).unwrap();

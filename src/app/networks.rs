@@ -1,0 +1,63 @@
+//! What answers for networks? Their models, loaded before anything is opened, and the steps of a replay.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::AppError;
+use super::settings::Settings;
+use crate::encoders::{EncoderError, ModelFiles, NetworkModel};
+use crate::frame::Regions;
+use crate::runtime::lane_learn::regions_of;
+use crate::runtime::replay::SourceStep;
+use crate::runtime::session::Session;
+use crate::runtime::{NetworkStep, Plan};
+
+impl Settings {
+    /// The models of networks, in the order of their names; each pass is computed by at most `threads`.
+    ///
+    /// # Errors
+    /// A model that cannot be used, or that takes other edges than the configuration makes.
+    pub(super) fn network_models(&self, threads: usize) -> Result<Vec<Option<NetworkModel>>, AppError> {
+        let runtime = self.runtime()?;
+        let load = |(name, config): (&String, &crate::runtime::NetworkConfig)| {
+            let Some(folder) = &config.model else { return Ok(None) };
+            let load = || {
+                let runtime = runtime.as_ref().ok_or(EncoderError::NoRuntime)?;
+                let model = NetworkModel::load(runtime, &ModelFiles::read(folder)?, config.threads.min(threads))?;
+                // Its own regions: those of the source are known once that is open.
+                model.fits(&model.takes().regions, config.kind.as_str(), config.fisher_z)?;
+                Ok(Some(model))
+            };
+            load().map_err(|error| AppError::Network { name: name.clone(), error })
+        };
+        self.networks.iter().map(load).collect()
+    }
+
+    /// The files that the models of networks are made of.
+    pub(super) fn network_files(&self) -> impl Iterator<Item = PathBuf> {
+        self.networks.values().filter_map(|config| config.model.as_ref().map(|folder| folder.join("manifest.toml")))
+    }
+
+    /// The networks of a replay of these sources, whose regions join `regions`.
+    ///
+    /// # Errors
+    /// A source whose regions make no network, or are not those of the model.
+    pub(super) fn network_steps(
+        &self,
+        plan: &Plan,
+        session: &Session,
+        sources: &[SourceStep],
+        regions: &mut Vec<Arc<Regions>>,
+    ) -> Result<Vec<NetworkStep>, AppError> {
+        let mut steps = Vec::new();
+        let models = self.network_models(1)?;
+        for (((name, source), config), model) in plan.networks.iter().zip(self.networks.values()).zip(models) {
+            let spec = sources[*source].output();
+            let of = regions_of(spec);
+            regions.push(Arc::clone(&of));
+            let step = NetworkStep::new(name, config, session.clone(), spec, of, model, f64::INFINITY);
+            steps.push(step.map_err(|error| AppError::Network { name: name.clone(), error })?);
+        }
+        Ok(steps)
+    }
+}

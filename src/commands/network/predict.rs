@@ -1,0 +1,60 @@
+//! What does a trained model say of networks? The same file that answers live, on networks of a data set.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::PredictNetworksArgs;
+use crate::datasets;
+use crate::encoders::{ModelFiles, NetworkModel, Runtime};
+use crate::native::{self, Library};
+use crate::network::Networks;
+
+/// Predicts every sample.
+///
+/// # Errors
+/// A model or networks that cannot be read, or that do not go together.
+pub fn run(args: &PredictNetworksArgs) -> anyhow::Result<()> {
+    let networks = datasets::networks::read(&args.networks)?;
+    let runtime = Runtime::load(Some(&native::find(Library::OnnxRuntime, None)?))?;
+    let mut model = NetworkModel::load(&runtime, &ModelFiles::read_model(&args.model)?, 1)?;
+    if let Some(problem) = model.takes().difference(&networks.regions, &networks.kind, is_fisher_z(&networks)) {
+        bail!("{}: model {}: {problem}", args.networks.display(), model.name());
+    }
+    let to_file = args.out.as_os_str() != "-";
+    let place = || format!("--out {}", args.out.display());
+    let mut out: Box<dyn Write> = match to_file {
+        true => Box::new(BufWriter::new(File::create(&args.out).with_context(place)?)),
+        false => Box::new(io::stdout().lock()),
+    };
+    let classes = model.takes().classes.clone();
+    let columns: String = classes.iter().map(|class| format!("\t{class}")).collect();
+    writeln!(out, "sample\tparticipant\tpredicted{columns}").with_context(place)?;
+    let style = ProgressStyle::with_template("{wide_bar:.cyan} {pos}/{len} networks  {elapsed} (left {eta})");
+    let bar = if to_file { ProgressBar::new(networks.len() as u64) } else { ProgressBar::hidden() };
+    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let (mut input, mut answer) = (Vec::new(), Vec::new());
+    let named = networks.samples.iter().zip(&networks.participants);
+    for (network, (sample, participant)) in networks.connectivity.outer_iter().zip(named) {
+        input.clear();
+        input.extend(network.iter().map(|edge| *edge as f32));
+        model.predict(&input, &mut answer).with_context(|| format!("{}: {sample}", args.networks.display()))?;
+        let best = answer.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i).unwrap_or_default();
+        let (predicted, probabilities) = match classes.get(best) {
+            Some(class) => (class.clone(), answer.iter().map(|p| format!("\t{p}")).collect::<String>()),
+            None => (answer.first().map(f32::to_string).unwrap_or_default(), String::new()),
+        };
+        writeln!(out, "{sample}\t{participant}\t{predicted}{probabilities}").with_context(place)?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    out.flush().with_context(place)
+}
+
+/// Correlations are 1 on the diagonal, their z is written as 0 there.
+fn is_fisher_z(networks: &Networks) -> bool {
+    let correlations = ["pearson", "spearman", "partial"].contains(&networks.kind.as_str());
+    correlations && networks.connectivity.outer_iter().all(|network| network.diag().iter().all(|own| *own == 0.0))
+}
