@@ -34,6 +34,27 @@ impl Grid {
         self.affine.map(|[a, b, c, shift]| a * x as f64 + b * y as f64 + c * z as f64 + shift)
     }
 
+    /// How far the next voxel lies along x, y, z, in mm.
+    pub fn voxel_size(&self) -> [f64; 3] {
+        std::array::from_fn(|axis| self.affine.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt())
+    }
+
+    /// The first three rows of the matrix from mm to voxel indices; `None` where the affine squeezes space flat.
+    pub fn inverse(&self) -> Option<[[f64; 4]; 3]> {
+        let [a, b, c] = self.affine;
+        let cross = |p: usize, q: usize, r: [f64; 4], s: [f64; 4]| r[p] * s[q] - r[q] * s[p];
+        let determinant = a[0] * cross(1, 2, b, c) - a[1] * cross(0, 2, b, c) + a[2] * cross(0, 1, b, c);
+        let size: f64 = self.voxel_size().iter().product();
+        if !(determinant.is_finite() && determinant.abs() > 1e-6 * size) {
+            return None;
+        }
+        let row = |p, q, sign: f64| {
+            [cross(p, q, b, c), -cross(p, q, a, c), cross(p, q, a, b)].map(|m| sign * m / determinant)
+        };
+        let shifted = |r: [f64; 3]| [r[0], r[1], r[2], -(r[0] * a[3] + r[1] * b[3] + r[2] * c[3])];
+        Some([row(1, 2, 1.0), row(0, 2, -1.0), row(0, 1, 1.0)].map(shifted))
+    }
+
     /// In what two grids differ, in words; `None` where every voxel of one lies on the same voxel of the other.
     pub fn difference(&self, other: &Grid) -> Option<String> {
         if self.dims != other.dims {
@@ -154,6 +175,19 @@ mod tests {
         let empty = Atlas::from_labels(grid(), std::iter::repeat_n(0.0, 8)).map_err(|e| e.to_string());
         assert_eq!(empty, Err("the image marks 0 regions (1 to 65536 are read)".into()));
         assert!(Atlas::from_labels(grid(), [f64::NAN].into_iter()).is_err());
+    }
+
+    #[test]
+    fn millimetres_lead_back_to_voxels_and_a_flat_grid_has_no_way_back() {
+        let affine = [[0.0, -2.0, 0.3, 5.0], [3.0, 0.1, 0.0, -7.0], [0.2, 0.0, 4.0, 11.0]];
+        let odd = Grid { dims: [5, 6, 7], affine };
+        let back = Grid { dims: odd.dims, affine: odd.inverse().expect("an inverse") };
+        let [x, y, z] = odd.millimetres([3, 4, 2]);
+        let voxel = back.affine.map(|[a, b, c, shift]| a * x + b * y + c * z + shift);
+        assert!(voxel.iter().zip([3.0, 4.0, 2.0]).all(|(v, e)| (v - e).abs() < 1e-12), "{voxel:?}");
+        assert!((odd.voxel_size()[0] - 9.04f64.sqrt()).abs() < 1e-12);
+        let flat = Grid { dims: [2; 3], affine: [[1.0, 2.0, 0.0, 0.0], [2.0, 4.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]] };
+        assert_eq!(flat.inverse(), None);
     }
 
     #[test]

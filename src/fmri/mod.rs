@@ -23,6 +23,8 @@ mod atlas;
 mod detrend;
 mod parcellate;
 mod percent;
+mod realign;
+mod smooth;
 mod volume;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,8 @@ pub use atlas::{Atlas, Grid};
 pub use detrend::{Detrend, DetrendConfig};
 pub use parcellate::{Gather, parcellate};
 pub use percent::{Baseline, Percent, PercentConfig};
+pub use realign::{Fit, Motion, RealignConfig, RealignCounts, Realigner, Rigid};
+pub use smooth::Smoother;
 
 use crate::frame::Stage;
 
@@ -79,6 +83,12 @@ pub enum FmriError {
         voxel: usize,
         /// What it holds.
         value: f64,
+    },
+    /// Volumes of this grid, or against this reference, cannot be realigned.
+    #[error("realign: {problem}")]
+    Realign {
+        /// Why, and the mend.
+        problem: String,
     },
     /// A label image or mask marks nothing, or too much.
     #[error("the image marks {found} regions (1 to {most} are read)")]
