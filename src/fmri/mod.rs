@@ -21,6 +21,7 @@
 
 mod atlas;
 mod detrend;
+mod motion;
 mod parcellate;
 mod percent;
 mod realign;
@@ -32,6 +33,7 @@ use thiserror::Error;
 
 pub use atlas::{Atlas, Grid};
 pub use detrend::{Detrend, DetrendConfig};
+pub use motion::{Censor, Displacement, MotionModel, MotionRegressors, SignalQuality};
 pub use parcellate::{Gather, parcellate};
 pub use percent::{Baseline, Percent, PercentConfig};
 pub use realign::{Fit, Motion, RealignConfig, RealignCounts, Realigner, Rigid};
@@ -88,6 +90,12 @@ pub enum FmriError {
     #[error("realign: {problem}")]
     Realign {
         /// Why, and the mend.
+        problem: String,
+    },
+    /// An atlas lies elsewhere than the volumes.
+    #[error("{problem}")]
+    Elsewhere {
+        /// Where, and the mend.
         problem: String,
     },
     /// A label image or mask marks nothing, or too much.

@@ -13,6 +13,9 @@ impl Rigid {
     /// Where everything stays.
     pub const IDENTITY: Self = Self { rotation: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], shift: [0.0; 3] };
 
+    /// What each parameter is called in fMRIPrep's tables of confounds.
+    pub const NAMES: [&str; 6] = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"];
+
     /// From x, y, z in mm and pitch, roll, yaw in radians: `T · Rx · Ry · Rz`, as SPM's `spm_matrix` has it.
     pub fn from_parameters([x, y, z, pitch, roll, yaw]: [f64; 6]) -> Self {
         let ((sp, cp), (sr, cr), (sy, cy)) = (pitch.sin_cos(), roll.sin_cos(), yaw.sin_cos());
