@@ -8,6 +8,9 @@ const LABELS_CAP: usize = 1 << 16;
 /// How far a voxel's position may differ between two images of one grid, in mm.
 const SAME_PLACE: f64 = 1e-3;
 
+/// A place half-way between two voxels belongs to the upper one, whatever the rounding of the matrices, in voxels.
+const TIE: f64 = 1e-6;
+
 /// Where the voxels of an image lie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
@@ -32,6 +35,27 @@ impl Grid {
     /// Where a voxel lies in mm.
     pub fn millimetres(&self, [x, y, z]: [usize; 3]) -> [f64; 3] {
         self.affine.map(|[a, b, c, shift]| a * x as f64 + b * y as f64 + c * z as f64 + shift)
+    }
+
+    /// How far the next voxel lies along x, y, z, in mm.
+    pub fn voxel_size(&self) -> [f64; 3] {
+        std::array::from_fn(|axis| self.affine.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt())
+    }
+
+    /// The first three rows of the matrix from mm to voxel indices; `None` where the affine squeezes space flat.
+    pub fn inverse(&self) -> Option<[[f64; 4]; 3]> {
+        let [a, b, c] = self.affine;
+        let cross = |p: usize, q: usize, r: [f64; 4], s: [f64; 4]| r[p] * s[q] - r[q] * s[p];
+        let determinant = a[0] * cross(1, 2, b, c) - a[1] * cross(0, 2, b, c) + a[2] * cross(0, 1, b, c);
+        let size: f64 = self.voxel_size().iter().product();
+        if !(determinant.is_finite() && determinant.abs() > 1e-6 * size) {
+            return None;
+        }
+        let row = |p, q, sign: f64| {
+            [cross(p, q, b, c), -cross(p, q, a, c), cross(p, q, a, b)].map(|m| sign * m / determinant)
+        };
+        let shifted = |r: [f64; 3]| [r[0], r[1], r[2], -(r[0] * a[3] + r[1] * b[3] + r[2] * c[3])];
+        Some([row(1, 2, 1.0), row(0, 2, -1.0), row(0, 1, 1.0)].map(shifted))
     }
 
     /// In what two grids differ, in words; `None` where every voxel of one lies on the same voxel of the other.
@@ -103,6 +127,50 @@ impl Atlas {
         Ok(Self { grid, labels: (1..=pairs.len() as u32).collect(), gather: Gather::new(pairs.len(), &pairs) })
     }
 
+    /// The same regions on another grid: each voxel of it gets the label of the nearest voxel here. A region that no
+    /// voxel of the grid is nearest to stays, without voxels, so that columns do not depend on where the head lies; its
+    /// mean is NaN, and [`lost`](Atlas::lost) names it.
+    ///
+    /// # Errors
+    /// No region lies on the grid; an affine without inverse.
+    pub fn onto(&self, grid: &Grid) -> Result<Self, FmriError> {
+        let elsewhere = |problem: String| FmriError::Elsewhere { problem };
+        let back = self.grid.inverse().ok_or_else(|| {
+            elsewhere(format!("the atlas's affine {:?} has no inverse (mend its header)", self.grid.affine))
+        })?;
+        let none = u32::MAX;
+        let mut region_of = vec![none; self.grid.voxels()];
+        for region in 0..self.len() {
+            for voxel in self.gather.voxels_of(region) {
+                region_of[*voxel as usize] = region as u32;
+            }
+        }
+        let [nx, ny, nz] = self.grid.dims;
+        let mut pairs = Vec::new();
+        for voxel in 0..grid.voxels() {
+            let [x, y, z] = grid.millimetres(grid.index(voxel));
+            let nearest = back.map(|[a, b, c, shift]| (a * x + b * y + c * z + shift + 0.5 + TIE).floor());
+            let inside = nearest.iter().zip([nx, ny, nz]).all(|(p, n)| (0.0..n as f64).contains(p));
+            let [x, y, z] = nearest.map(|p| p as usize);
+            if inside && region_of[(z * ny + y) * nx + x] != none {
+                pairs.push((region_of[(z * ny + y) * nx + x], voxel as u32));
+            }
+        }
+        if pairs.is_empty() {
+            let (first, here) = (self.grid.millimetres([0; 3]), grid.millimetres([0; 3]));
+            return Err(elsewhere(format!(
+                "no region of the atlas lies within the volume: their first voxels are at {first:.0?} and {here:.0?} mm \
+                 (bring the atlas into the space of the volume first)"
+            )));
+        }
+        Ok(Self { grid: grid.clone(), labels: self.labels.clone(), gather: Gather::new(self.len(), &pairs) })
+    }
+
+    /// The regions without a voxel, by place.
+    pub fn lost(&self) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(|region| self.gather.voxels_of(*region).is_empty())
+    }
+
     /// The label of each region, ascending.
     pub fn labels(&self) -> &[u32] {
         &self.labels
@@ -154,6 +222,40 @@ mod tests {
         let empty = Atlas::from_labels(grid(), std::iter::repeat_n(0.0, 8)).map_err(|e| e.to_string());
         assert_eq!(empty, Err("the image marks 0 regions (1 to 65536 are read)".into()));
         assert!(Atlas::from_labels(grid(), [f64::NAN].into_iter()).is_err());
+    }
+
+    #[test]
+    fn millimetres_lead_back_to_voxels_and_a_flat_grid_has_no_way_back() {
+        let affine = [[0.0, -2.0, 0.3, 5.0], [3.0, 0.1, 0.0, -7.0], [0.2, 0.0, 4.0, 11.0]];
+        let odd = Grid { dims: [5, 6, 7], affine };
+        let back = Grid { dims: odd.dims, affine: odd.inverse().expect("an inverse") };
+        let [x, y, z] = odd.millimetres([3, 4, 2]);
+        let voxel = back.affine.map(|[a, b, c, shift]| a * x + b * y + c * z + shift);
+        assert!(voxel.iter().zip([3.0, 4.0, 2.0]).all(|(v, e)| (v - e).abs() < 1e-12), "{voxel:?}");
+        assert!((odd.voxel_size()[0] - 9.04f64.sqrt()).abs() < 1e-12);
+        let flat = Grid { dims: [2; 3], affine: [[1.0, 2.0, 0.0, 0.0], [2.0, 4.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]] };
+        assert_eq!(flat.inverse(), None);
+    }
+
+    #[test]
+    fn an_atlas_on_another_grid_keeps_its_columns_and_names_what_it_lost() {
+        let labels = [0.0, 7.0, 3.0, 7.0, 0.0, 0.0, 3.0, 9.0];
+        let atlas = Atlas::from_labels(grid(), labels.into_iter()).expect("a label image");
+        // x and y swapped, x reversed, one slice only.
+        let other =
+            Grid { dims: [2, 2, 1], affine: [[0.0, -3.0, 0.0, -2.0], [3.0, 0.0, 0.0, 1.0], [0.0, 0.0, 4.0, 0.0]] };
+        let there = atlas.onto(&other).expect("on the grid");
+        assert_eq!(
+            (there.labels(), there.gather().voxels_of(0), there.gather().voxels_of(1)),
+            (&[3, 7, 9][..], &[3][..], &[0, 1][..])
+        );
+        assert_eq!(there.lost().collect::<Vec<_>>(), [2]);
+        let mut far = other;
+        far.affine[0][3] = 500.0;
+        let told = atlas.onto(&far).map(|_| ()).map_err(|e| e.to_string());
+        let expected = "no region of the atlas lies within the volume: their first voxels are at [-5, 1, 0] and \
+                        [500, 1, 0] mm (bring the atlas into the space of the volume first)";
+        assert_eq!(told, Err(expected.into()));
     }
 
     #[test]

@@ -21,8 +21,11 @@
 
 mod atlas;
 mod detrend;
+mod motion;
 mod parcellate;
 mod percent;
+mod realign;
+mod smooth;
 mod volume;
 
 use serde::{Deserialize, Serialize};
@@ -30,8 +33,11 @@ use thiserror::Error;
 
 pub use atlas::{Atlas, Grid};
 pub use detrend::{Detrend, DetrendConfig};
+pub use motion::{Censor, Displacement, MotionModel, MotionRegressors, SignalQuality};
 pub use parcellate::{Gather, parcellate};
 pub use percent::{Baseline, Percent, PercentConfig};
+pub use realign::{Fit, Motion, RealignConfig, RealignCounts, Realigner, Rigid};
+pub use smooth::Smoother;
 
 use crate::frame::Stage;
 
@@ -79,6 +85,18 @@ pub enum FmriError {
         voxel: usize,
         /// What it holds.
         value: f64,
+    },
+    /// Volumes of this grid, or against this reference, cannot be realigned.
+    #[error("realign: {problem}")]
+    Realign {
+        /// Why, and the mend.
+        problem: String,
+    },
+    /// An atlas lies elsewhere than the volumes.
+    #[error("{problem}")]
+    Elsewhere {
+        /// Where, and the mend.
+        problem: String,
     },
     /// A label image or mask marks nothing, or too much.
     #[error("the image marks {found} regions (1 to {most} are read)")]
