@@ -64,7 +64,7 @@ def as_f32(frame):
 def wrong_ones(message):
     """The same message, broken in one way at a time."""
     for field in message:
-        if field != "skill":
+        if field not in ("skill", "edges"):
             yield f"without {field}", {k: v for k, v in message.items() if k != field}
     yield "of another schema", {**message, "schema": "neurod.region_frame.v2"}
     if "ranking" in message:
@@ -72,6 +72,16 @@ def wrong_ones(message):
         yield "of no volume", {**message, "volumes": 0}
         yield "with one candidate", {**message, "ranking": message["ranking"][:1]}
         yield "surer than sure", {**message, "ranking": [{**of, "p": 1.5} for of in message["ranking"]]}
+        return
+    if "network" in message:
+        yield "with an unknown flag", {**message, "quality": ["BROKEN"]}
+        yield "of no window", {**message, "samples": 0}
+        if "strength" in message:
+            yield "of unknown edges", {**message, "kind": "imagined"}
+            yield "of one node", {**message, "strength": message["strength"][:1]}
+        else:
+            yield "surer than sure", {**message, "probabilities": [1.5]}
+            yield "of a model of no file", {**message, "model": {**message["model"], "sha256": ""}}
         return
     yield "in another unit", {**message, "unit": "V"}
     if "values" in message:

@@ -1,0 +1,162 @@
+//! Claim: a new sample in a window of 120 and the whole correlation matrix of its 400 regions take at most 150 µs, and a fifth of what
+//! `numpy.corrcoef` takes on the same window, with the same matrix.
+//!
+//! Timed is all that a sample costs: taking it in, letting the oldest go, and writing the full matrix of 400 × 400 in f64, as numpy
+//! does; taking it in alone is timed beside. Both run in turns in the same minute. `cargo bench --bench connectome [-- --json]`; Python
+//! with numpy is `NEUROD_PYTHON`, else `.cache/venv/bin/python`.
+#![allow(clippy::print_stdout, reason = "a bench prints its result")]
+#![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+use neurod::frame::ChannelMask;
+use neurod::network::SlidingWindow;
+use serde_json::{Value, json};
+
+const REGIONS: usize = 400;
+const WINDOW: usize = 120;
+const ROUNDS: usize = 10;
+const CALLS: usize = 200;
+
+/// Region values on a base of 10⁴, as raw fMRI has it.
+fn samples() -> impl FnMut() -> Vec<f64> {
+    let mut seed = 1u64;
+    let mut draw = move || {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 11) as f64 / (1u64 << 53) as f64
+    };
+    move || {
+        let shared = draw();
+        (0..REGIONS).map(|i| 1e4 + 100.0 * ((i % 7) as f64 * shared + draw())).collect()
+    }
+}
+
+fn main() -> Result<()> {
+    let as_json = std::env::args().any(|a| a == "--json");
+    let good = ChannelMask::none(REGIONS);
+    let mut next = samples();
+    let stream: Vec<Vec<f64>> = (0..WINDOW + 3 * CALLS).map(|_| next()).collect();
+    let mut window = SlidingWindow::new(REGIONS, WINDOW);
+    let mut matrix = vec![0.0; REGIONS * REGIONS];
+    // More than two windows, so that what is compared has been moved along and begun anew.
+    stream.iter().for_each(|sample| window.push(sample, &good));
+    window.correlation(&mut matrix);
+
+    let mut peer = Peer::start("connectome.py")?;
+    let about = peer.ask(&json!({ "window": window.samples().collect::<Vec<_>>() }))?;
+    let theirs: Vec<f64> = serde_json::from_value(about["output"].clone())?;
+    ensure!(theirs.len() == matrix.len(), "the matrices have different sizes");
+    let worst = theirs.iter().zip(&matrix).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
+    ensure!(worst <= 1e-9, "the matrices differ by {worst:e}");
+
+    let mut whole = Histogram::<u64>::new(3)?;
+    let mut taking = Histogram::<u64>::new(3)?;
+    let mut theirs = BTreeMap::<String, Histogram<u64>>::new();
+    for round in 0..=ROUNDS {
+        let mut times = [(0, 0); CALLS];
+        for (time, sample) in times.iter_mut().zip(stream.iter().cycle().skip(round * CALLS)) {
+            let start = Instant::now();
+            window.push(sample, &good);
+            let taken = start.elapsed();
+            window.correlation(&mut matrix);
+            *time = (taken.as_nanos() as u64, start.elapsed().as_nanos() as u64);
+        }
+        let answer = peer.ask(&json!({ "calls": CALLS }))?;
+        // The first round warms caches and clocks.
+        if round == 0 {
+            continue;
+        }
+        for (taken, all) in times {
+            taking.record(taken)?;
+            whole.record(all)?;
+        }
+        for (way, times) in answer.as_object().context("the peer answers with an object")? {
+            let histogram = theirs.entry(way.clone()).or_insert(Histogram::new(3)?);
+            for time in times.as_array().context("of lists")? {
+                histogram.record(time.as_u64().context("of nanoseconds")?)?;
+            }
+        }
+    }
+    let fastest = theirs.values().map(|h| h.value_at_quantile(0.5)).min().context("no peer")?;
+    let ratio = fastest as f64 / whole.value_at_quantile(0.5) as f64;
+    if as_json {
+        let peers: BTreeMap<&String, Value> = theirs.iter().map(|(way, h)| (way, microseconds(h))).collect();
+        let report = json!({
+            "bench": "connectome", "machine": machine(), "regions": REGIONS, "window": WINDOW, "largest_difference": worst,
+            "neurod_us": microseconds(&whole), "neurod_update_us": microseconds(&taking), "numpy": about["numpy"],
+            "numpy_us": peers, "ratio_of_medians": ratio,
+        });
+        println!("{report}");
+        return Ok(());
+    }
+    println!("connectome: {REGIONS} regions, window of {WINDOW}, f64, on {}", machine());
+    println!("  {:<40} {:>9} {:>9} {:>9}  µs", "", "p50", "p99", "p99.9");
+    print_line("neurod: a sample and the matrix", &whole);
+    print_line("neurod: the sample alone", &taking);
+    for (way, histogram) in &theirs {
+        print_line(&format!("numpy {} corrcoef, {way}", about["numpy"].as_str().unwrap_or_default()), histogram);
+    }
+    println!("  {ratio:.1} × the fastest numpy; largest difference of the matrices {worst:.1e}");
+    Ok(())
+}
+
+fn microseconds(histogram: &Histogram<u64>) -> Value {
+    let at = |q| histogram.value_at_quantile(q) as f64 / 1e3;
+    json!({ "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999) })
+}
+
+fn print_line(name: &str, histogram: &Histogram<u64>) {
+    let at = |q| histogram.value_at_quantile(q) as f64 / 1e3;
+    println!("  {name:<40} {:>9.2} {:>9.2} {:>9.2}", at(0.5), at(0.99), at(0.999));
+}
+
+/// The processor's name, as the kernel tells it.
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, n)| n.to_owned()));
+    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+/// A Python process that answers one JSON line with another.
+struct Peer {
+    process: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(script: &str) -> Result<Self> {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let python = std::env::var("NEUROD_PYTHON").unwrap_or_else(|_| format!("{root}/.cache/venv/bin/python"));
+        let mut process = Command::new(&python)
+            .arg(format!("{root}/benches/peers/{script}"))
+            // One thread, as ours.
+            .env("OPENBLAS_NUM_THREADS", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {python}: set NEUROD_PYTHON to a Python with numpy and scipy"))?;
+        let to = process.stdin.take().context("no pipe to the peer")?;
+        let from = BufReader::new(process.stdout.take().context("no pipe from the peer")?);
+        Ok(Self { process, to, from })
+    }
+
+    fn ask(&mut self, question: &Value) -> Result<Value> {
+        writeln!(self.to, "{question}")?;
+        let mut line = String::new();
+        self.from.read_line(&mut line)?;
+        serde_json::from_str(&line).with_context(|| format!("the peer ended: {:?}", self.process.try_wait()))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
