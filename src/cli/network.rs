@@ -1,10 +1,12 @@
 //! What can be asked of brain networks? One file a command.
 
 mod benchmark;
+mod train;
 
 use clap::Subcommand;
 
 pub use benchmark::{BenchmarkArgs, Task};
+pub use train::TrainArgs;
 
 /// `neurod network …`
 #[derive(Debug, Subcommand)]
@@ -19,4 +21,10 @@ pub enum NetworkCommand {
   neurod network benchmark networks.npz --models logistic,svm,tuned.toml --folds leave-one-person-out --out results
   neurod network benchmark networks.npz --labels participants.tsv:age --task values --group site --out results")]
     Benchmark(BenchmarkArgs),
+    /// Learn a model from networks, and write it as ONNX with its manifest
+    #[command(after_help = "Examples:
+  neurod network train networks.npz --labels participants.tsv:diagnosis --export model.onnx
+  neurod network train networks.npz --model node-concat-attention --seed 1 --export heat/model.onnx
+  neurod network train networks.npz --labels participants.tsv:age --regression --model my.toml --export age.onnx")]
+    Train(TrainArgs),
 }

@@ -33,6 +33,7 @@ use sha2::{Digest, Sha256};
 use super::EncoderError;
 use super::image::ImageInput;
 use super::inspect::MAX_MODEL_BYTES;
+use super::network::NetworkInput;
 use super::regions::RegionsInput;
 
 /// The largest manifest and the largest tokenizer, in bytes.
@@ -51,6 +52,8 @@ pub enum Kind {
     Image,
     /// A text with a picture, or with regions of one.
     Multimodal,
+    /// A brain network.
+    Network,
 }
 
 impl Kind {
@@ -61,6 +64,7 @@ impl Kind {
             Kind::Window => "window",
             Kind::Image => "image",
             Kind::Multimodal => "multimodal",
+            Kind::Network => "network",
         }
     }
 }
@@ -182,6 +186,8 @@ pub struct Manifest {
     pub image: Option<ImageInput>,
     /// The inputs of a multimodal model that takes regions of a picture.
     pub regions: Option<RegionsInput>,
+    /// What a model of brain networks takes and gives.
+    pub network: Option<NetworkInput>,
     /// Other outputs that can be the feature.
     #[serde(default)]
     pub layers: BTreeMap<String, Layer>,
@@ -219,7 +225,9 @@ impl Manifest {
             _ => {
                 let window = self.window.as_ref().and_then(WindowInput::problem);
                 let image = || self.image.as_ref().and_then(ImageInput::problem);
-                window.or_else(image).or_else(|| self.regions.as_ref().and_then(RegionsInput::problem))?
+                let regions = || self.regions.as_ref().and_then(RegionsInput::problem);
+                let network = || self.network.as_ref().and_then(NetworkInput::problem);
+                window.or_else(image).or_else(regions).or_else(network)?
             }
         };
         Some(problem.into())
@@ -232,6 +240,7 @@ impl Manifest {
             ("window", self.window.is_some()),
             ("image", self.image.is_some()),
             ("regions", self.regions.is_some()),
+            ("network", self.network.is_some()),
         ];
         let given: Vec<&str> = tables.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         match (self.kind, given.as_slice()) {
@@ -309,10 +318,28 @@ impl ModelFiles {
     /// # Errors
     /// A file that is missing, too large, or not the one the manifest names.
     pub fn read(folder: &Path) -> Result<Self, EncoderError> {
-        let path = folder.join("manifest.toml");
+        Self::read_model(&folder.join("model.onnx"))
+    }
+
+    /// Where the manifest of a model's file lies: `manifest.toml` beside `model.onnx`, and beside `NAME.onnx` `NAME.toml`.
+    pub fn manifest_of(model: &Path) -> PathBuf {
+        if model.file_name().is_some_and(|name| name == "model.onnx") {
+            model.with_file_name("manifest.toml")
+        } else {
+            model.with_extension("toml")
+        }
+    }
+
+    /// Reads a model's file, with what lies beside it.
+    ///
+    /// # Errors
+    /// A file that is missing, too large, or not the one the manifest names.
+    pub fn read_model(file: &Path) -> Result<Self, EncoderError> {
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let path = Self::manifest_of(file);
         let text = read_capped(&path, MAX_MANIFEST_BYTES)?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&text), &path.display().to_string())?;
-        let model = read_hashed(&folder.join("model.onnx"), MAX_MODEL_BYTES, &manifest.sha256.model)?;
+        let model = read_hashed(file, MAX_MODEL_BYTES, &manifest.sha256.model)?;
         let tokenizer = match &manifest.sha256.tokenizer {
             Some(hash) => read_hashed(&folder.join("tokenizer.json"), MAX_TOKENIZER_BYTES, hash)?,
             None => Vec::new(),
@@ -372,7 +399,7 @@ pub(super) fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, EncoderErr
 }
 
 /// SHA-256 as 64 hex digits.
-pub(super) fn hex_sha256(bytes: &[u8]) -> String {
+pub fn hex_sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -27,6 +27,7 @@ mod image;
 mod inspect;
 mod manifest;
 mod multimodal;
+mod network;
 mod onnx;
 mod regions;
 mod store;
@@ -49,8 +50,9 @@ pub use self::image::{
     STIM_FILE, read_stimulus,
 };
 pub use inspect::{Contents, MAX_MODEL_BYTES, MAX_NODES, Refusal, inspect};
-pub use manifest::{Axis, Hashes, Kind, Layer, Manifest, ModelFiles, Pooling, TextInput, WindowInput};
+pub use manifest::{Axis, Hashes, Kind, Layer, Manifest, ModelFiles, Pooling, TextInput, WindowInput, hex_sha256};
 pub use multimodal::{BOXES, MultimodalConfig, MultimodalEncoder, PictureSource, REGIONS, RegionsSource, Stimulus};
+pub use network::{FeaturesInput, NetworkInput};
 pub use onnx::{InputShape, Network, Runtime};
 pub use regions::{MAX_REGIONS, MAX_REGIONS_BYTES, Regions, RegionsError, RegionsInput};
 pub use store::{FeatureStore, StimulusKey};
@@ -247,7 +249,7 @@ impl EncoderSpec {
     fn of_layer(self, layer: &str) -> Self {
         Self {
             model: format!("{}/{layer}", self.model).into(),
-            sha256: manifest::hex_sha256(format!("{} {layer}", self.sha256).as_bytes()).into(),
+            sha256: hex_sha256(format!("{} {layer}", self.sha256).as_bytes()).into(),
             ..self
         }
     }

@@ -41,4 +41,33 @@ pub trait Fitted: Send + Sync {
     /// # Errors
     /// Networks of other regions.
     fn predict(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError>;
+
+    /// The same as an ONNX model, where there is one.
+    ///
+    /// # Errors
+    /// What kept it from being written.
+    fn export(&self) -> Result<Option<Exported>, NetworkError> {
+        Ok(None)
+    }
+}
+
+/// A model as an ONNX graph: it takes `connectivity` (batch × N × N, float32), and gives `logits` and calibrated `probabilities`
+/// (batch × classes), or of a number its `value` (batch × 1).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exported {
+    /// The bytes of the file.
+    pub model: Vec<u8>,
+    /// Which node features a second input `features` (batch × N × F) takes, if they are not computed in the graph.
+    pub features: Option<ExportedFeatures>,
+    /// What the logits are divided by.
+    pub temperature: f64,
+}
+
+/// Node features that an exported model takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportedFeatures {
+    /// What they are: `eigenvector`.
+    pub kind: String,
+    /// How many there are of each region.
+    pub dims: usize,
 }

@@ -5,6 +5,7 @@
 
 pub mod baselines;
 pub mod benchmark;
+pub mod deep;
 pub mod division;
 mod error;
 mod learner;
@@ -12,5 +13,5 @@ mod networks;
 pub mod scores;
 
 pub use error::NetworkError;
-pub use learner::{Fitted, Learner, Rows};
+pub use learner::{Exported, ExportedFeatures, Fitted, Learner, Rows};
 pub use networks::{Networks, Targets};

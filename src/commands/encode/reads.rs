@@ -20,14 +20,14 @@ pub enum Reads {
 }
 
 impl Reads {
-    /// What this model reads; None for one of windows of a recording.
+    /// What this model reads; None for one of windows of a recording or of networks.
     pub fn of(manifest: &Manifest) -> Option<Self> {
         Some(match manifest.kind {
             Kind::Text => Reads::Text,
             Kind::Image => Reads::Picture,
             Kind::Multimodal if manifest.regions.is_some() => Reads::Regions,
             Kind::Multimodal => Reads::Both,
-            Kind::Window => return None,
+            Kind::Window | Kind::Network => return None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Brain networks, offline: one file a command.
 
 mod benchmark;
+mod train;
 
 use crate::cli::NetworkCommand;
 
@@ -11,5 +12,6 @@ use crate::cli::NetworkCommand;
 pub fn run(command: &NetworkCommand) -> anyhow::Result<()> {
     match command {
         NetworkCommand::Benchmark(args) => benchmark::run(args),
+        NetworkCommand::Train(args) => train::run(args),
     }
 }

@@ -74,7 +74,7 @@ pub struct Entry {
 pub type Make = fn(&str, Table) -> Result<Box<dyn Learner>, NetworkError>;
 
 /// All models that are known by name, in the order of the table.
-pub const ENTRIES: &[&[Entry]] = &[BASELINES];
+pub const ENTRIES: &[&[Entry]] = &[BASELINES, crate::network::deep::ENTRIES];
 
 const NONE: &str = "No model";
 const LINEAR: &str = "Linear baselines";
