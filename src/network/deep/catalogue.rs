@@ -54,7 +54,16 @@ const fn row(name: &'static str, group: &'static str, settings: &'static str) ->
 }
 
 const fn entry(name: &'static str, group: &'static str, usual: &'static str, make: Make) -> Entry {
-    Entry { name, group, family: Family::Deep, learns: Learns::Both, needs: Needs::Edges, epochs: Some("epochs"), usual, make }
+    Entry {
+        name,
+        group,
+        family: Family::Deep,
+        learns: Learns::Both,
+        needs: Needs::Edges,
+        epochs: Some("epochs"),
+        usual,
+        make,
+    }
 }
 
 /// A graph network: `as_released` counts for what it computes, and for how it learns.
