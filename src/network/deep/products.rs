@@ -86,7 +86,7 @@ impl CustomOp1 for Softmax {
                 let most = row.iter().copied().fold(T::from_f64(f64::NEG_INFINITY), |a, b| if b > a { b } else { a });
                 row.iter_mut().for_each(|v| *v = Number::exp(*v - most));
                 let sum: T = row.iter().copied().sum();
-                row.iter_mut().for_each(|v| *v = *v / sum);
+                row.iter_mut().for_each(|v| *v /= sum);
             }
             T::store(out)
         }
