@@ -3,9 +3,11 @@
 //!
 //! Source: Cui et al. 2022, *BrainGB: A Benchmark for Brain Network Analysis with Graph Neural Networks* (arXiv 2204.07054).
 
+pub mod connectome;
 mod error;
 mod learner;
 mod networks;
+pub mod synthetic;
 
 pub use error::NetworkError;
 pub use learner::{Fitted, Learner, Rows};
