@@ -5,18 +5,18 @@
 
 pub mod baselines;
 pub mod benchmark;
+pub mod connectome;
 pub mod deep;
 pub mod division;
 mod error;
 pub mod fingerprint;
-mod fisher;
 mod learner;
 mod networks;
 pub mod scores;
 mod sliding;
+pub mod synthetic;
 
 pub use error::NetworkError;
-pub use fisher::fisher_z;
 pub use learner::{Exported, ExportedFeatures, Fitted, Learner, Rows};
 pub use networks::{Networks, Targets};
 pub use sliding::SlidingWindow;

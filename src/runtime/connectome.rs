@@ -17,7 +17,8 @@ use crate::frame::{
     Block, BlockSpec, Clock, ClockStamp, Instant, ModelStamp, MonotonicClock, NetworkFrame, OutcomeFrame, Quality,
     Regions, WindowStamp,
 };
-use crate::network::{SlidingWindow, fisher_z};
+use crate::network::SlidingWindow;
+use crate::network::connectome::fisher_z;
 use crate::publish::Outgoing;
 
 /// Fewer samples than this make no network: two lie on a line whatever they are.

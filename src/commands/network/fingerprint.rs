@@ -14,7 +14,8 @@ use crate::acquisition::{Pull, Source};
 use crate::cli::FingerprintArgs;
 use crate::commands::table;
 use crate::frame::{Block, ChannelMask, Instant};
-use crate::network::{SlidingWindow, fingerprint, fisher_z};
+use crate::network::connectome::fisher_z;
+use crate::network::{SlidingWindow, fingerprint};
 
 /// One session of one person: regions' names, and volumes with what is missing of them.
 struct Scan {
