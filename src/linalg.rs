@@ -164,6 +164,26 @@ impl Eigen {
     }
 }
 
+/// `Q diag(f(values)) Qᵀ` of the row-major symmetric `a`, n×n, of which the lower half is read; values may be negative.
+pub(crate) fn symmetric(a: &[f64], n: usize, f: impl Fn(f64) -> f64) -> Result<Vec<f64>, Unsolvable> {
+    let decomposition =
+        MatRef::from_row_major_slice(a, n, n).self_adjoint_eigen(Side::Lower).map_err(|_| Unsolvable)?;
+    let values: Vec<f64> = decomposition.S().column_vector().iter().map(|value| f(*value)).collect();
+    if !values.iter().all(|value| value.is_finite()) {
+        return Err(Unsolvable);
+    }
+    let vectors = decomposition.U();
+    let scaled = Mat::from_fn(n, n, |i, j| vectors[(i, j)] * values[j]);
+    Ok(product(scaled.as_ref(), vectors.transpose()))
+}
+
+/// The inverse of the row-major symmetric positive definite `a`, n×n.
+pub(crate) fn inverse(a: &[f64], n: usize) -> Result<Vec<f64>, Unsolvable> {
+    let factor = Llt::new(MatRef::from_row_major_slice(a, n, n), Side::Lower).map_err(|_| Unsolvable)?;
+    let inverse = row_major(factor.inverse().as_ref());
+    if inverse.iter().all(|value| value.is_finite()) { Ok(inverse) } else { Err(Unsolvable) }
+}
+
 /// `aᵀ` of a row-major rows × columns matrix.
 pub(crate) fn transpose(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     row_major(MatRef::from_row_major_slice(a, rows, columns).transpose())

@@ -5,12 +5,14 @@
 
 pub mod baselines;
 pub mod benchmark;
+pub mod connectome;
 pub mod deep;
 pub mod division;
 mod error;
 mod learner;
 mod networks;
 pub mod scores;
+pub mod synthetic;
 
 pub use error::NetworkError;
 pub use learner::{Exported, ExportedFeatures, Fitted, Learner, Rows};

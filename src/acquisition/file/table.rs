@@ -81,6 +81,22 @@ impl TableFile {
     }
 }
 
+/// A table whole: the names of its columns (none where it has no header), and its values row after row. A column of times is left
+/// out, and so are those of `drop`.
+///
+/// # Errors
+/// As [`TableFile::open`], and a cell that is no number, by line.
+pub(crate) fn read_table(path: &Path, drop: &[String]) -> Result<(Vec<String>, Vec<f64>, usize), SourceError> {
+    let config = ReplayConfig { tr: Some(1.0), drop_columns: drop.to_vec(), ..ReplayConfig::default() };
+    let mut file = TableFile::open(path, &config)?;
+    // How far rows are apart is asked elsewhere.
+    file.layout.time = None;
+    let values = file.layout.load(path)?;
+    let names = file.shape.channels.iter().map(|channel| channel.name.clone());
+    let names = if file.layout.has_header { names.collect() } else { Vec::new() };
+    Ok((names, values, file.layout.kept.len()))
+}
+
 /// The time column, if there is one, and the columns that are channels.
 fn choose(path: &Path, names: &[String], config: &ReplayConfig) -> Result<(Option<usize>, Vec<usize>), SourceError> {
     if let Some(missing) = config.drop_columns.iter().find(|d| !names.contains(d)) {
