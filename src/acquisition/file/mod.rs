@@ -52,6 +52,7 @@ pub use paced::{Paced, Speed};
 pub use sentence::SentenceRule;
 pub(crate) use sentence::Sentences;
 pub use source::{FileSource, Recorded, RunTimes, Timetable};
+pub(crate) use table::read_table;
 pub(crate) use tsv::{Row as TsvRow, Tsv};
 pub(crate) use volumes::Volumes;
 

@@ -1,8 +1,9 @@
-//! How does a network become a vector? By its edges, in their order.
+//! How does a network become a vector? By its edges, in their order, or by where its covariance lies from the training mean.
 
-use ndarray::{Array2, Array3, ArrayView2, Axis};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis};
 use serde::Deserialize;
 
+use crate::network::connectome::{TangentSpace, vector_length, vectorise};
 use crate::network::{NetworkError, Networks, Rows};
 
 /// What the vector of a network is.
@@ -12,6 +13,8 @@ pub enum Kind {
     /// Its edges: the lower triangle row by row, without the diagonal; all off the diagonal where directions differ.
     #[default]
     Connectivity,
+    /// Its covariance in the tangent space at the geometric mean of the training covariances, with the diagonal over √2.
+    Tangent,
 }
 
 /// How networks become vectors, as it was learned from the training samples alone.
@@ -19,6 +22,8 @@ pub enum Kind {
 pub enum Vectors {
     /// By their edges.
     Edges(Edges),
+    /// By their place in a tangent space.
+    Tangent(Box<TangentSpace>),
 }
 
 impl Vectors {
@@ -33,6 +38,12 @@ impl Vectors {
                 let x = edges.vectors(train)?;
                 Ok((Self::Edges(edges), x))
             }
+            Kind::Tangent => {
+                let space = TangentSpace::fit(covariances(train)?.view(), train.rows)?;
+                let vectors = Self::Tangent(Box::new(space));
+                let x = vectors.of(train)?;
+                Ok((vectors, x))
+            }
         }
     }
 
@@ -43,8 +54,26 @@ impl Vectors {
     pub fn of(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError> {
         match self {
             Self::Edges(edges) => edges.vectors(rows),
+            Self::Tangent(space) => {
+                let (all, nodes) = (covariances(rows)?, space.reference().nrows());
+                same_regions(nodes, rows)?;
+                let mut x = Array2::zeros((rows.rows.len(), vector_length(nodes, true)));
+                for (mut into, row) in x.rows_mut().into_iter().zip(rows.rows) {
+                    let vector = vectorise(space.transform(all.index_axis(Axis(0), *row))?.view(), true);
+                    into.assign(&ArrayView1::from(&vector));
+                }
+                Ok(x)
+            }
         }
     }
+}
+
+fn covariances<'a>(rows: Rows<'a>) -> Result<&'a Array3<f64>, NetworkError> {
+    rows.networks.covariance.as_ref().ok_or_else(|| {
+        let problem =
+            "holds no covariances, which a tangent space is made of (build the networks from time series)".into();
+        NetworkError::Sample { sample: "every sample".into(), problem }
+    })
 }
 
 /// The edges of one view.
@@ -105,4 +134,55 @@ pub(super) fn same_regions(nodes: usize, rows: Rows<'_>) -> Result<(), NetworkEr
 
 fn symmetric(network: ArrayView2<'_, f64>) -> bool {
     network.indexed_iter().all(|((i, j), value)| (value - network[(j, i)]).abs() <= 1e-9 * value.abs().max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draws::Draws;
+    use crate::network::Targets;
+
+    #[test]
+    fn a_tangent_space_is_made_of_training_samples_alone() {
+        let mut chance = Draws::new(4, 0);
+        let mut covariance = Array3::zeros((6, 3, 3));
+        for mut one in covariance.axis_iter_mut(Axis(0)) {
+            let series = Array2::from_shape_fn((20, 3), |_| chance.normal());
+            one.assign(&(series.t().dot(&series) / 20.0));
+        }
+        let mut networks =
+            Networks { connectivity: covariance.clone(), covariance: Some(covariance), ..Networks::default() };
+        let targets = Targets::Values(vec![0.0; 6]);
+        let fit = |networks: &Networks| {
+            Vectors::fit(Kind::Tangent, Rows { networks, targets: &targets, rows: &[0, 1, 2, 3] }).unwrap().1
+        };
+        let before = fit(&networks);
+        assert_eq!(before.dim(), (4, 6));
+        // At the geometric mean the displacements add up to nothing.
+        assert!(before.sum_axis(Axis(0)).iter().all(|sum| sum.abs() < 1e-5), "{before}");
+        networks.covariance.iter_mut().for_each(|all| all.index_axis_mut(Axis(0), 5).mapv_inplace(|v| 3.0 * v));
+        assert_eq!(fit(&networks), before);
+        networks.covariance = None;
+        let refused = Vectors::fit(Kind::Tangent, Rows { networks: &networks, targets: &targets, rows: &[0, 1] });
+        assert!(refused.unwrap_err().to_string().contains("holds no covariances"));
+    }
+
+    #[test]
+    fn directed_edges_count_both_ways_and_other_regions_are_refused() {
+        let mut connectivity = Array3::from_shape_fn((2, 3, 3), |(s, i, j)| (s + i * j) as f64);
+        let targets = Targets::Values(vec![0.0; 2]);
+        let edges = |connectivity: &Array3<f64>| {
+            let networks = Networks { connectivity: connectivity.clone(), ..Networks::default() };
+            let rows = Rows { networks: &networks, targets: &targets, rows: &[1] };
+            let edges = Edges::of(None, rows);
+            (edges.vectors(rows).unwrap().into_raw_vec_and_offset().0, edges)
+        };
+        assert_eq!(edges(&connectivity).0, [1.0, 1.0, 3.0]);
+        connectivity[(1, 0, 2)] = 9.0;
+        let (vector, edges) = edges(&connectivity);
+        assert_eq!(vector, [1.0, 9.0, 1.0, 3.0, 1.0, 3.0]);
+        let networks = Networks { connectivity: Array3::zeros((1, 4, 4)), ..Networks::default() };
+        let refused = edges.vectors(Rows { networks: &networks, targets: &targets, rows: &[0] });
+        assert!(refused.unwrap_err().to_string().contains("has 4 regions, and the model learned from 3"));
+    }
 }

@@ -89,8 +89,10 @@ const BASELINES: &[Entry] = &[
     }),
     entry("logistic", LINEAR, Family::Linear, Learns::Classes, "", logistic),
     entry("logistic-tuned", LINEAR, Family::Linear, Learns::Classes, GRID_C, logistic),
+    tangent("logistic-tangent", logistic),
     entry("svm", LINEAR, Family::Linear, Learns::Classes, "", svm),
     entry("svm-tuned", LINEAR, Family::Linear, Learns::Classes, GRID_C, svm),
+    tangent("svm-tangent", svm),
     entry("ridge", LINEAR, Family::Linear, Learns::Values, "", ridge),
     entry("ridge-tuned", LINEAR, Family::Linear, Learns::Values, GRID_ALPHA, ridge),
     entry("m2e", SHALLOW, Family::Shallow, Learns::Classes, "", |name, settings| made(name, settings, M2e::new)),
@@ -125,6 +127,12 @@ const fn entry(
     make: Make,
 ) -> Entry {
     Entry { name, group, family, learns, needs: Needs::Edges, epochs: None, usual, make }
+}
+
+/// A model of classes on vectors in the tangent space.
+const fn tangent(name: &'static str, make: Make) -> Entry {
+    let usual = "[settings]\nvectors = \"tangent\"";
+    Entry { needs: Needs::Covariance, ..entry(name, LINEAR, Family::Linear, Learns::Classes, usual, make) }
 }
 
 /// No settings.
