@@ -19,6 +19,8 @@ mod write;
 
 use crate::cli::EncodeCommand;
 
+pub(crate) use design::progress;
+
 /// Does what was asked for.
 ///
 /// # Errors
