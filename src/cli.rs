@@ -13,7 +13,10 @@ pub use encode::{
     ModelArgs, PredictArgs, RankBy, ReportArgs, ScaleArg, Score,
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
-pub use network::{BenchmarkArgs, FingerprintArgs, NetworkCommand, PredictNetworksArgs, Task, TrainArgs};
+pub use network::{
+    BenchmarkArgs, BuildArgs, EffectArg, FingerprintArgs, KindArg, NetworkCommand, PredictNetworksArgs, ShrinkageArg,
+    SignArg, SynthesizeArgs, Task, TrainArgs, WeightArg,
+};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///

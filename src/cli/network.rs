@@ -1,20 +1,33 @@
 //! What can be asked of brain networks? One file a command.
 
 mod benchmark;
+mod build;
 mod fingerprint;
 mod predict;
+mod synthesize;
 mod train;
 
 use clap::Subcommand;
 
 pub use benchmark::{BenchmarkArgs, Task};
+pub use build::{BuildArgs, KindArg, ShrinkageArg, SignArg, WeightArg};
 pub use fingerprint::FingerprintArgs;
 pub use predict::PredictNetworksArgs;
+pub use synthesize::{EffectArg, SynthesizeArgs};
 pub use train::TrainArgs;
 
 /// `neurod network …`
 #[derive(Debug, Subcommand)]
 pub enum NetworkCommand {
+    /// Make networks of region time series, or of matrices
+    #[command(after_help = "Examples:
+  neurod network build data --kind pearson --fisher-z --label diagnosis --out networks.npz
+  neurod network build heatpain --kind pearson --shrinkage none --fisher-z --tr 2 --out heat.npz
+  neurod network build abide.npz --kind tangent --out tangent.npz
+  neurod network build hcp --match functional --structural hcp --structural-match DTI_CM --symmetrise --out hcp.npz")]
+    Build(BuildArgs),
+    /// Make networks up, of two groups that differ where it is known
+    Synthesize(SynthesizeArgs),
     /// Which model reads most from these networks? All on the same folds, beside no model at all
     ///
     /// A participant is never on both sides of a fold; settings are chosen on inner folds of the training participants. DIR gets

@@ -11,8 +11,10 @@ pub mod npz;
 pub mod participants;
 pub mod pereira;
 mod plain;
+pub mod scans;
 mod stimuli;
 mod stored;
+pub mod tracts;
 
 pub use folder::{Folder, Voxel, is_single, sha256};
 pub use plain::{Plain, vacant};

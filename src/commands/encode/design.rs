@@ -384,7 +384,7 @@ fn scheme(args: &FoldArgs) -> anyhow::Result<Scheme> {
 }
 
 /// A bar for `steps` of `what`, on a terminal; nothing elsewhere.
-pub fn progress(steps: usize, what: &str) -> ProgressBar {
+pub(crate) fn progress(steps: usize, what: &str) -> ProgressBar {
     let template = format!("{{wide_bar:.cyan}} {what} {{pos}}/{{len}}  {{elapsed}} (left {{eta}})");
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(steps as u64).with_style(style);

@@ -22,6 +22,8 @@ use crate::cli::EncodeCommand;
 pub(super) use design::progress;
 pub(super) use write::{Staged, command_line};
 
+pub(crate) use design::progress;
+
 /// Does what was asked for.
 ///
 /// # Errors

@@ -77,6 +77,11 @@ impl Mat {
         })
     }
 
+    /// The names of all variables, read or not.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// A variable that need not be there.
     pub fn find(&self, name: &str) -> Option<Place<'_>> {
         Some(Place::new(&self.path, name.into(), self.variables.get(name)?))
