@@ -23,6 +23,7 @@ mod atlas;
 mod detrend;
 mod parcellate;
 mod percent;
+mod reorient;
 mod volume;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ pub use atlas::{Atlas, Grid};
 pub use detrend::{Detrend, DetrendConfig};
 pub use parcellate::{Gather, parcellate};
 pub use percent::{Baseline, Percent, PercentConfig};
+pub use reorient::places;
 
 use crate::frame::Stage;
 
