@@ -26,7 +26,11 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         &["frame", "acquisition", "fmri", "linalg", "network"],
         "a dataset is read from files, whatever is done with it",
     ),
-    ("scanner", &["frame", "acquisition", "fmri", "draws"], "a scanner plays a recording; whoever reads it is elsewhere"),
+    (
+        "scanner",
+        &["frame", "acquisition", "fmri", "draws"],
+        "a scanner plays a recording; whoever reads it is elsewhere",
+    ),
     ("publish", &["frame", "native"], "a sink is given frames and does not ask where they come from"),
     (
         "runtime",

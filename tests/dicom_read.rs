@@ -20,7 +20,8 @@ fn made() -> Option<(PathBuf, Value)> {
         let python = common::python(&["pydicom", "nibabel", "dcm2niix"])?;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dicom-files");
         let _ = fs::remove_dir_all(&folder);
-        let done = Command::new(python).args(["-W", "ignore", "tests/python/dicom_files.py"]).arg(&folder).output().unwrap();
+        let done =
+            Command::new(python).args(["-W", "ignore", "tests/python/dicom_files.py"]).arg(&folder).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         Some(folder)
     };
@@ -79,8 +80,8 @@ fn every_flavour_gives_the_values_and_places_of_nibabel_and_dcm2niix() {
             let (_, volume) = &ours[*time];
             *time += 1;
             *compared.entry(oracle.by.clone()).or_insert(0) += 1;
-            let places = places(&volume.grid, &oracle.grid)
-                .unwrap_or_else(|e| panic!("{name} against {}: {e}", oracle.by));
+            let places =
+                places(&volume.grid, &oracle.grid).unwrap_or_else(|e| panic!("{name} against {}: {e}", oracle.by));
             for (voxel, place) in places.iter().enumerate() {
                 assert_eq!(volume.values[voxel], oracle.values[*place as usize], "{name} by {} at {voxel}", oracle.by);
             }
@@ -90,7 +91,11 @@ fn every_flavour_gives_the_values_and_places_of_nibabel_and_dcm2niix() {
                 let [nx, ny, _] = volume.grid.dims;
                 let there = places[corner[0] + nx * (corner[1] + ny * corner[2])] as usize;
                 let (a, b) = (volume.grid.millimetres(corner), oracle.grid.millimetres(oracle.grid.index(there)));
-                assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-4 * far[0].max(1) as f64), "{name} {}: {a:?} {b:?}", oracle.by);
+                assert!(
+                    a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-4 * far[0].max(1) as f64),
+                    "{name} {}: {a:?} {b:?}",
+                    oracle.by
+                );
             }
         }
         assert!(seen.get("truth").is_none_or(|n| *n == ours.len()), "{name}: {seen:?}");
@@ -189,7 +194,10 @@ fn sizes_that_lie_are_refused_before_anything_is_reserved() {
     assert_eq!(problem(&image(u16::MAX, u16::MAX, "1 ", 8)), "65535 × 65535 × 1 pixels: more than a volume has");
     assert_eq!(problem(&image(2, 2, "4294967295", 8)), "2 × 2 × 4294967295 pixels: more than the bytes of its pixels");
     assert_eq!(problem(&image(0, 2, "1 ", 8)), "no rows, or none that makes sense (an image of a volume has one)");
-    assert_eq!(problem(&image(2, 2, "-3", 8)), "no number of frames, or none that makes sense (an image of a volume has one)");
+    assert_eq!(
+        problem(&image(2, 2, "-3", 8)),
+        "no number of frames, or none that makes sense (an image of a volume has one)"
+    );
     // A length of 4 GB in a file of a kilobyte, and a nesting that would overflow a stack.
     let mut promise = image(2, 2, "1 ", 8);
     let at = promise.len() - 12;
@@ -197,7 +205,9 @@ fn sizes_that_lie_are_refused_before_anything_is_reserved() {
     assert!(problem(&promise).contains("4294967286 bytes early") || problem(&promise).contains("the file ends here"));
     let mut deep = file(&[(0x0002_0010, b"UI", b"1.2.840.10008.1.2.1\0".to_vec())]);
     for _ in 0..100_000 {
-        deep.extend([0x08, 0, 0x40, 0x11, b'S', b'Q', 0, 0, 255, 255, 255, 255, 0xFE, 0xFF, 0, 0xE0, 255, 255, 255, 255]);
+        deep.extend([
+            0x08, 0, 0x40, 0x11, b'S', b'Q', 0, 0, 255, 255, 255, 255, 0xFE, 0xFF, 0, 0xE0, 255, 255, 255, 255,
+        ]);
     }
     assert!(problem(&deep).contains("deeper than any image"), "{}", problem(&deep));
     // Written in the other byte order than its transfer syntax says.

@@ -66,7 +66,8 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
             return Ok(());
         }
         let path = args.to.join(&writing.name);
-        let written = OpenOptions::new().create(true).append(true).open(&path).and_then(|mut f| f.write_all(&writing.bytes));
+        let written =
+            OpenOptions::new().create(true).append(true).open(&path).and_then(|mut f| f.write_all(&writing.bytes));
         written.with_context(|| path.display().to_string())?;
         files += 1;
     }

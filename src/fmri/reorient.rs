@@ -23,9 +23,15 @@ pub fn places(of: &Grid, within: &Grid) -> Result<Vec<u32>, String> {
     };
     let far = of.dims.map(|d| d.saturating_sub(1));
     let differ = || {
-        format!("{:?} voxels from {:?} mm to {:?} mm against {:?} voxels from {:?} mm to {:?} mm",
-            of.dims, shown(of.millimetres([0; 3])), shown(of.millimetres(far)),
-            within.dims, shown(within.millimetres([0; 3])), shown(within.millimetres(within.dims.map(|d| d.saturating_sub(1)))))
+        format!(
+            "{:?} voxels from {:?} mm to {:?} mm against {:?} voxels from {:?} mm to {:?} mm",
+            of.dims,
+            shown(of.millimetres([0; 3])),
+            shown(of.millimetres(far)),
+            within.dims,
+            shown(within.millimetres([0; 3])),
+            shown(within.millimetres(within.dims.map(|d| d.saturating_sub(1))))
+        )
     };
     // An affine map that is whole on four corners, and a step of one along every axis, is whole everywhere.
     let corner = |at: [usize; 3]| near(inverse(of.millimetres(at))).ok_or_else(differ);
@@ -40,7 +46,9 @@ pub fn places(of: &Grid, within: &Grid) -> Result<Vec<u32>, String> {
         let along = if far[axis] == 0 {
             (0..3).find(|i| !taken[*i] && within.dims[*i] == 1)
         } else {
-            (0..3).find(|i| reach[*i].unsigned_abs() as usize == far[axis] && reach.iter().filter(|r| **r != 0).count() == 1)
+            (0..3).find(|i| {
+                reach[*i].unsigned_abs() as usize == far[axis] && reach.iter().filter(|r| **r != 0).count() == 1
+            })
         };
         let along = along.filter(|i| !taken[*i] && within.dims[*i] == of.dims[axis]).ok_or_else(differ)?;
         taken[along] = true;
@@ -50,7 +58,8 @@ pub fn places(of: &Grid, within: &Grid) -> Result<Vec<u32>, String> {
     let mut places = Vec::with_capacity(of.voxels());
     for voxel in 0..of.voxels() {
         let at = of.index(voxel).map(|i| i as i64);
-        let to: [i64; 3] = std::array::from_fn(|i| origin[i] + at[0] * steps[0][i] + at[1] * steps[1][i] + at[2] * steps[2][i]);
+        let to: [i64; 3] =
+            std::array::from_fn(|i| origin[i] + at[0] * steps[0][i] + at[1] * steps[1][i] + at[2] * steps[2][i]);
         if !(0..nx).contains(&to[0]) || !(0..ny).contains(&to[1]) || !(0..nz).contains(&to[2]) {
             return Err(differ());
         }

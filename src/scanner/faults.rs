@@ -70,7 +70,8 @@ impl FromStr for FaultRates {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut rates: Vec<(ScanFault, f64)> = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (name, rate) = part.split_once('=').ok_or_else(|| format!("{part}: give NAME=RATE, as in drop=0.02"))?;
+            let (name, rate) =
+                part.split_once('=').ok_or_else(|| format!("{part}: give NAME=RATE, as in drop=0.02"))?;
             let names = || ScanFault::ALL.map(|(_, name)| name).join(", ");
             let known = ScanFault::ALL.iter().find(|(_, known)| *known == name);
             let (fault, _) = known.ok_or_else(|| format!("{name}: no such fault (there are {})", names()))?;

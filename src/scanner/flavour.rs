@@ -3,8 +3,8 @@
 use dicom_core::value::{DataSetSequence, PrimitiveValue};
 use dicom_core::{DataElement, Tag, VR};
 use dicom_dictionary_std::tags;
-use dicom_object::meta::FileMetaTableBuilder;
 use dicom_object::InMemDicomObject;
+use dicom_object::meta::FileMetaTableBuilder;
 
 use super::ScannerError;
 use crate::draws::Draws;
@@ -54,9 +54,12 @@ pub(super) fn check(grid: &Grid, flavour: Flavour) -> Result<(), ScannerError> {
     if flavour == Flavour::Nifti {
         return Ok(());
     }
-    let upright = dot(a, b).abs() < 1e-4 && (flavour != Flavour::Mosaic || (dot(a, c).abs() < 1e-4 && dot(b, c).abs() < 1e-4));
+    let upright =
+        dot(a, b).abs() < 1e-4 && (flavour != Flavour::Mosaic || (dot(a, c).abs() < 1e-4 && dot(b, c).abs() < 1e-4));
     if !(upright && [x, y, z].iter().all(|size| *size > 0.0 && size.is_finite())) {
-        return unsuited("its axes do not stand at right angles, which DICOM cannot express (resample it, or use nifti)");
+        return unsuited(
+            "its axes do not stand at right angles, which DICOM cannot express (resample it, or use nifti)",
+        );
     }
     Ok(())
 }

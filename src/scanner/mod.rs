@@ -119,7 +119,9 @@ impl Export {
     /// The recording turns out to be broken; a file that cannot be made.
     pub fn next_writing(&mut self) -> Result<Option<Writing>, ScannerError> {
         // A file may be due up to three volumes later; what is due before the next volume ends goes first.
-        while self.done < self.count && self.queue.first_key_value().is_none_or(|(_, w)| w.at > self.end_of(self.done + 1)) {
+        while self.done < self.count
+            && self.queue.first_key_value().is_none_or(|(_, w)| w.at > self.end_of(self.done + 1))
+        {
             self.expose()?;
         }
         Ok(self.queue.pop_first().map(|(_, writing)| writing))
@@ -135,7 +137,11 @@ impl Export {
         self.stream.next_volume()?;
         self.done += 1;
         let number = self.done;
-        let fault = if number <= self.sound_until { ScanFault::None } else { self.config.faults.draw(self.config.seed, number) };
+        let fault = if number <= self.sound_until {
+            ScanFault::None
+        } else {
+            self.config.faults.draw(self.config.seed, number)
+        };
         if fault != ScanFault::None {
             // So that each can be told by its effect.
             self.sound_until = number + 3;

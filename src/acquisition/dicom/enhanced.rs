@@ -18,14 +18,19 @@ use super::{DicomError, Volume};
 pub(super) fn volumes(set: &Set, pixels: &Pixels, header: &Header) -> Result<Vec<(Header, Volume)>, DicomError> {
     let frames = set.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
     if frames.len() != pixels.frames {
-        return Err(DicomError::Unsupported(format!("{} functional groups for {} frames", frames.len(), pixels.frames)));
+        return Err(DicomError::Unsupported(format!(
+            "{} functional groups for {} frames",
+            frames.len(),
+            pixels.frames
+        )));
     }
     let shared = set.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
     let mut echoes: Vec<f64> = Vec::new();
     let mut stacks: BTreeMap<(u32, usize, u8), (Header, Vec<Slice>)> = BTreeMap::new();
     for (index, own) in frames.iter().enumerate() {
         let groups = Groups { own, shared };
-        let orientation = groups.of(tags::PLANE_ORIENTATION_SEQUENCE).and_then(|g| g.vector(tags::IMAGE_ORIENTATION_PATIENT));
+        let orientation =
+            groups.of(tags::PLANE_ORIENTATION_SEQUENCE).and_then(|g| g.vector(tags::IMAGE_ORIENTATION_PATIENT));
         let position = groups.of(tags::PLANE_POSITION_SEQUENCE).and_then(|g| g.vector(tags::IMAGE_POSITION_PATIENT));
         let measures = groups.of(tags::PIXEL_MEASURES_SEQUENCE).ok_or(DicomError::Missing("pixel measures"))?;
         let spacing = measures.vector(tags::PIXEL_SPACING).ok_or(DicomError::Missing("pixel spacing"))?;
@@ -64,9 +69,14 @@ pub(super) fn volumes(set: &Set, pixels: &Pixels, header: &Header) -> Result<Vec
                 temporal: temporal.or(header.temporal),
                 component: part,
                 echo: header.echo.or(echo.map(|e| e as u32)),
-                acquisition: content.and_then(|g| g.u16(tags::FRAME_ACQUISITION_NUMBER)).map(u32::from).or(header.acquisition),
+                acquisition: content
+                    .and_then(|g| g.u16(tags::FRAME_ACQUISITION_NUMBER))
+                    .map(u32::from)
+                    .or(header.acquisition),
                 tr: tr.filter(|ms| *ms > 0.0).map(|ms| ms / 1000.0).or(header.tr),
-                acquired: content.and_then(|g| date_time(&g.text(tags::FRAME_ACQUISITION_DATE_TIME)?)).or(header.acquired),
+                acquired: content
+                    .and_then(|g| date_time(&g.text(tags::FRAME_ACQUISITION_DATE_TIME)?))
+                    .or(header.acquired),
                 ..header.clone()
             };
             (header, Vec::new())

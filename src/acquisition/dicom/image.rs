@@ -90,9 +90,11 @@ pub fn read(bytes: &[u8]) -> Result<Scan, DicomError> {
     }
     let rescale = Rescale::of(&set).unwrap_or_default();
     let spacing = set.vector::<2>(tags::PIXEL_SPACING).ok_or(DicomError::Missing("pixel spacing"))?;
-    let orientation = set.vector::<6>(tags::IMAGE_ORIENTATION_PATIENT).ok_or(DicomError::Missing("image orientation"))?;
+    let orientation =
+        set.vector::<6>(tags::IMAGE_ORIENTATION_PATIENT).ok_or(DicomError::Missing("image orientation"))?;
     let position = set.vector::<3>(tags::IMAGE_POSITION_PATIENT).ok_or(DicomError::Missing("image position"))?;
-    let plane = Plane::new(orientation, spacing, position).ok_or(DicomError::Missing("image orientation or spacing"))?;
+    let plane =
+        Plane::new(orientation, spacing, position).ok_or(DicomError::Missing("image orientation or spacing"))?;
     let step = step(&set);
     if set.text(tags::IMAGE_TYPE).is_some_and(|t| t.split('\\').any(|part| part.trim() == "MOSAIC")) {
         return Ok(Scan::Volumes(vec![(header, mosaic(&set, &pixels, rescale, plane, step)?)]));
@@ -136,8 +138,8 @@ fn mosaic(set: &Set, pixels: &Pixels, rescale: Rescale, plane: Plane, step: Opti
         return Err(DicomError::Missing("slice normal that stands on its slices"));
     }
     let corner = plane.at((pixels.columns - columns) as f64 / 2.0, (pixels.rows - rows) as f64 / 2.0);
-    let grid = Plane { position: corner, ..plane }
-        .grid([columns, rows, count], normal.map(|n| n * step * side_of.signum()));
+    let grid =
+        Plane { position: corner, ..plane }.grid([columns, rows, count], normal.map(|n| n * step * side_of.signum()));
     let whole: Vec<f64> = pixels.frame(0, rescale).collect();
     let mut values = Vec::with_capacity(grid.voxels());
     for slice in 0..count {

@@ -40,7 +40,9 @@ pub struct Volume {
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum DicomError {
     /// It ends before what it promises; more may come.
-    #[error("byte {at:#x}: the file ends here or is blank from here on, {missing} bytes early (wait for it, or copy it again)")]
+    #[error(
+        "byte {at:#x}: the file ends here or is blank from here on, {missing} bytes early (wait for it, or copy it again)"
+    )]
     Truncated {
         /// Where.
         at: u64,

@@ -31,7 +31,9 @@ impl<'a> Pixels<'a> {
         };
         let (rows, columns) = (size(tags::ROWS, "rows")?, size(tags::COLUMNS, "columns")?);
         let frames = match set.bytes(tags::NUMBER_OF_FRAMES) {
-            Some(_) => set.count(tags::NUMBER_OF_FRAMES).filter(|n| *n > 0).ok_or(DicomError::Missing("number of frames"))?,
+            Some(_) => {
+                set.count(tags::NUMBER_OF_FRAMES).filter(|n| *n > 0).ok_or(DicomError::Missing("number of frames"))?
+            }
             None => 1,
         } as usize;
         let most = |what: &str| DicomError::Unsupported(format!("{columns} × {rows} × {frames} pixels: {what}"));

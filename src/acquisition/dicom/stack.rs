@@ -117,7 +117,10 @@ pub fn stack(mut slices: Vec<Slice>) -> Result<Volume, DicomError> {
         let due = std::array::from_fn::<f64, 3, _>(|k| first.plane.position[k] + i as f64 * step[k]);
         let off = slice.plane.position.iter().zip(due).any(|(a, b)| (a - b).abs() > STEP_TOLERANCE.max(1e-3 * steps));
         if off || (slices.len() > 1 && dot(step, step).sqrt() <= STEP_TOLERANCE) {
-            return wrong(format!("slice {i} of {} does not lie where the others say (is one missing, or there twice?)", slices.len()));
+            return wrong(format!(
+                "slice {i} of {} does not lie where the others say (is one missing, or there twice?)",
+                slices.len()
+            ));
         }
     }
     let grid = first.plane.grid(dims, step);

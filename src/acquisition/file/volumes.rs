@@ -217,11 +217,7 @@ impl VolumeStream {
         read.map_err(|e| damaged(path, self.at + self.bytes.len() as u64, &e))?;
         self.at += self.bytes.len() as u64;
         if self.bytes.len() < len {
-            return Err(short(
-                path,
-                self.at,
-                "the unpacked file ends here, its header promises more (copy it again)",
-            ));
+            return Err(short(path, self.at, "the unpacked file ends here, its header promises more (copy it again)"));
         }
         Ok(())
     }
@@ -241,7 +237,9 @@ impl VolumeStream {
 fn damaged(path: &Path, at: u64, error: &std::io::Error) -> SourceError {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match error.kind() {
-        UnexpectedEof => short(path, at, format!("of the unpacked file: {error} (the gzip stream is damaged: copy it again)")),
+        UnexpectedEof => {
+            short(path, at, format!("of the unpacked file: {error} (the gzip stream is damaged: copy it again)"))
+        }
         InvalidData | InvalidInput => {
             at_byte(path, at, format!("of the unpacked file: {error} (the gzip stream is damaged: copy it again)"))
         }

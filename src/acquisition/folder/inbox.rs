@@ -12,16 +12,17 @@ use std::time::{Duration, SystemTime};
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
+use super::FolderConfig;
 use super::faults::{Fault, FaultCounts};
 use super::volumes::{self, Unread};
 use crate::acquisition::dicom::{self, Scan};
-use crate::frame::Instant;
+use crate::frame::{Clock, Instant};
 
 /// Seconds before an incomplete file is looked at again, at first and at most; each wait is twice the one before.
 const RETRY: (f64, f64) = (0.004, 0.25);
 /// Seconds between looks into a folder that cannot be listed, at most.
 const BACKOFF_CAP: f64 = 10.0;
-/// How many times as long as a look took is waited before the next: so looking costs at most a twentieth.
+/// How many times as long as a look took is waited before the next: so looking costs at most a twentieth of the time.
 const REST: f64 = 20.0;
 /// Notices that may wait; when there are more, a look finds what they were about.
 const NOTICES: usize = 4096;
@@ -54,6 +55,8 @@ pub(super) struct Inbox {
     folder: PathBuf,
     patience: f64,
     poll: f64,
+    /// Seconds on the clock to rest for each real second that a look took; none where the clock stands still meanwhile.
+    rest: f64,
     hasher: RandomState,
     known: HashMap<u64, (Known, u32)>,
     waiting: Vec<Waiting>,
@@ -74,19 +77,22 @@ struct Watch {
 }
 
 impl Inbox {
-    pub(super) fn new(folder: PathBuf, patience: f64, poll: f64, existing: bool, now: Instant) -> Self {
+    pub(super) fn new(folder: PathBuf, config: &FolderConfig, clock: &dyn Clock) -> Self {
+        let FolderConfig { patience, poll, existing, .. } = *config;
+        let rest = if clock.speed().is_finite() { REST * clock.speed() } else { 0.0 };
         let (sender, notices) = sync_channel(NOTICES);
         Self {
             folder,
             patience,
             poll,
+            rest,
             hasher: RandomState::new(),
             known: HashMap::new(),
             waiting: Vec::new(),
             watch: None,
             notices,
             sender,
-            look_at: now,
+            look_at: clock.now(),
             looks: 0,
             failures: 0,
             skip: !existing,
@@ -123,7 +129,7 @@ impl Inbox {
         match self.look(now, faults) {
             Ok(()) => {
                 self.failures = 0;
-                self.look_at = now + self.poll.max(REST * began.elapsed().as_secs_f64());
+                self.look_at = now + self.poll.max(self.rest * began.elapsed().as_secs_f64());
                 Ok(())
             }
             Err(error) => {

@@ -121,7 +121,12 @@ impl FolderConfig {
     ///
     /// # Errors
     /// A setting that makes no sense; an image that cannot be read.
-    pub fn open(&self, base: &Path, stats: Arc<SourceStats>, clock: Arc<dyn Clock>) -> Result<FolderSource, SourceError> {
+    pub fn open(
+        &self,
+        base: &Path,
+        stats: Arc<SourceStats>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<FolderSource, SourceError> {
         self.validate()?;
         FolderSource::new(self, base, stats, clock)
     }

@@ -30,6 +30,8 @@ pub struct Ordered<T> {
     pub number: u32,
     /// How many volumes are missing just before it.
     pub missing: u32,
+    /// When it came.
+    pub came: Instant,
     /// What was offered.
     pub volume: T,
 }
@@ -99,7 +101,7 @@ impl<T> Order<T> {
         if first != due && patient {
             return None;
         }
-        let (_, volume) = self.held.remove(&first)?;
+        let (came, volume) = self.held.remove(&first)?;
         self.due = Some(first.saturating_add(1));
         self.last = now;
         if first > due {
@@ -108,7 +110,7 @@ impl<T> Order<T> {
                 self.gaps.remove(0);
             }
         }
-        Some(Ordered { number: first, missing: first - due, volume })
+        Some(Ordered { number: first, missing: first - due, came, volume })
     }
 
     /// When the next held volume goes on, if its predecessor does not come.
@@ -191,7 +193,7 @@ mod tests {
                         Err(_) => refused += 1,
                     }
                 }
-                while let Some(Ordered { number, missing, volume }) = order.next(at(now)) {
+                while let Some(Ordered { number, missing, volume, .. }) = order.next(at(now)) {
                     prop_assert_eq!(volume, number);
                     prop_assert_eq!(number, expected + missing);
                     expected = number + 1;

@@ -215,7 +215,11 @@ mod tests {
         assert_eq!(second.take(&image, Origin::Whole, at(0.0)), Err(Refused(Fault::OtherSeries)));
         assert!(selection("component = \"phase\"\necho = 2").take(&image, Origin::Whole, at(0.0)).is_ok());
         image.series.number = Some(8);
-        assert!(selection("component = \"phase\"\necho = 2\nseries_number = 7").take(&image, Origin::Whole, at(0.0)).is_err());
+        assert!(
+            selection("component = \"phase\"\necho = 2\nseries_number = 7")
+                .take(&image, Origin::Whole, at(0.0))
+                .is_err()
+        );
     }
 
     #[test]
@@ -226,7 +230,8 @@ mod tests {
         assert_eq!([1, 2, 3].map(|n| number(&mut moves, n, 2 * n)), [Ok(1), Ok(2), Ok(3)]);
         assert_eq!([1, 2, 2, 3].map(|n| number(&mut stands, 1, n)), [Ok(1), Ok(2), Ok(2), Ok(3)]);
         let mut slices = selection("");
-        let of = |s: &mut Selection, i| s.take(&header("a", "", 1, i), Origin::Slice { of: 3 }, at(0.0)).map(|t| t.number);
+        let of =
+            |s: &mut Selection, i| s.take(&header("a", "", 1, i), Origin::Slice { of: 3 }, at(0.0)).map(|t| t.number);
         assert_eq!([1, 3, 4, 7].map(|i| of(&mut slices, i)), [Ok(1), Ok(1), Ok(2), Ok(3)]);
         assert_eq!(of(&mut slices, 0), Err(Refused(Fault::Misnumbered)));
     }

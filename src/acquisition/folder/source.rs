@@ -52,7 +52,6 @@ pub struct FolderSource {
     newest: Option<Instant>,
     seq: u64,
     silent: bool,
-    failed: bool,
 }
 
 impl FolderSource {
@@ -70,7 +69,7 @@ impl FolderSource {
             delay: config.delay,
             places: None,
             selection: Selection::new(config),
-            inbox: Inbox::new(folder.clone(), config.patience, config.poll, config.existing, clock.now()),
+            inbox: Inbox::new(folder.clone(), config, clock.as_ref()),
             folder,
             stacks: Stacks::new(SLICES * config.tr),
             order: Order::new(PATIENCE * config.tr),
@@ -83,7 +82,6 @@ impl FolderSource {
             newest: None,
             seq: 0,
             silent: false,
-            failed: false,
         })
     }
 
@@ -178,7 +176,7 @@ impl FolderSource {
             let into_series = f64::from(ordered.number) * self.tr;
             let first = self.origin.is_none();
             // Its acquisition has ended when it comes; and no series begins before the one before it is over.
-            let began = now - self.tr - self.delay;
+            let began = ordered.came - self.tr - self.delay;
             let free = self.newest.map(|newest| newest + self.tr).filter(|free| *free > began);
             let origin = *self.origin.get_or_insert(free.unwrap_or(began) - into_series);
             if first && self.begun > 1 {
@@ -208,7 +206,10 @@ impl FolderSource {
 
     /// How long there is nothing to do, in real time.
     fn idle(&self, now: Instant, timeout: Duration) -> Duration {
-        let due = self.order.deadline().map_or(self.inbox.due(), |at| if at < self.inbox.due() { at } else { self.inbox.due() });
+        let due = self
+            .order
+            .deadline()
+            .map_or(self.inbox.due(), |at| if at < self.inbox.due() { at } else { self.inbox.due() });
         Duration::try_from_secs_f64((due - now) / self.clock.speed()).unwrap_or_default().min(timeout)
     }
 }
@@ -234,14 +235,7 @@ impl Source for FolderSource {
                 self.fill(into, &ordered, measured);
                 return Ok(Pull::Data);
             }
-            match looked {
-                Ok(()) => self.failed = false,
-                // Told once; it is looked for again all the same.
-                Err(error) if !std::mem::replace(&mut self.failed, true) => {
-                    return Err(SourceError::Io { path: self.folder.display().to_string(), error });
-                }
-                Err(_) => {}
-            }
+            looked.map_err(|error| SourceError::Io { path: self.folder.display().to_string(), error })?;
             if let Some(newest) = self.newest.filter(|_| !self.silent) {
                 let seconds = now - newest - self.tr;
                 if seconds > SILENCE * self.tr {

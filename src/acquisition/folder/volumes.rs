@@ -73,7 +73,11 @@ fn nifti(path: &Path) -> Result<(Header, Volume), Unread> {
     let series = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = stem.get(series.len()..).and_then(|digits| digits.parse().ok());
     let header = Header {
-        series: Series { uid: series.into(), number: None, description: series.trim_end_matches(['_', '-', '.']).into() },
+        series: Series {
+            uid: series.into(),
+            number: None,
+            description: series.trim_end_matches(['_', '-', '.']).into(),
+        },
         acquisition: number,
         tr: volumes.tr,
         ..Header::default()
@@ -97,7 +101,13 @@ impl Stacks {
     ///
     /// # Errors
     /// [`Fault::Duplicate`] for a slice that is there, [`Fault::Slices`] where they make no volume.
-    pub(super) fn add(&mut self, number: u32, of: usize, slice: Slice, now: Instant) -> Result<Option<Volume>, Refused> {
+    pub(super) fn add(
+        &mut self,
+        number: u32,
+        of: usize,
+        slice: Slice,
+        now: Instant,
+    ) -> Result<Option<Volume>, Refused> {
         let (_, slices) = self.open.entry(number).or_insert_with(|| (now, Vec::with_capacity(of)));
         if slices.iter().any(|s| s.is_at(&slice)) {
             return Err(Refused(Fault::Duplicate));
