@@ -72,3 +72,30 @@ fn the_configuration_that_is_shipped_is_understood() {
     settings.plan().unwrap();
     assert!(!settings.needs_lsl() && !settings.is_recorded());
 }
+
+#[test]
+fn the_command_exports_and_says_what_went_wrong() {
+    let Some(python) = common::python(&["nibabel"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = recording(&python, folder.path());
+    let scan = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_neurod"));
+        command.arg("scanner").arg(&path).arg("--to").arg(folder.path().join("export")).args(more).output().unwrap()
+    };
+    let truth = folder.path().join("truth.tsv");
+    let done = scan(&["--format", "dicom", "--speed", "max", "--faults", "drop=1", "--truth", truth.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.ends_with("export: none 2, drop 1\n"), "{said}");
+    assert_eq!(fs::read_to_string(&truth).unwrap(), "volume\tfault\n1\tdrop\n2\tnone\n3\tnone\n");
+    assert_eq!(fs::read_dir(folder.path().join("export")).unwrap().count(), 14);
+    for (more, problem) in [
+        (&["--speed", "max"][..], "is not empty (give the export a folder of its own)"),
+        (&["--speed", "0"], "--speed 0: is neither a positive number nor `max`"),
+        (&["--faults", "dorp=1"], "--faults: dorp: no such fault (there are drop, duplicate, reorder"),
+        (&["--tr", "-1"], "--tr -1: is no positive number of seconds"),
+    ] {
+        let done = scan(more);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(!done.status.success() && said.contains(problem), "{said}");
+    }
+}

@@ -42,41 +42,39 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
     let config = ExportConfig { flavour, faults, seed: args.seed, tr: args.tr };
     let mut export = Export::open(&args.recording, config)?;
     fs::create_dir_all(&args.to).with_context(|| args.to.display().to_string())?;
+    if fs::read_dir(&args.to).with_context(|| args.to.display().to_string())?.next().is_some() {
+        bail!("--to {}: is not empty (give the export a folder of its own)", args.to.display());
+    }
     let mut truth = args.truth.as_deref().map(Truth::create).transpose()?;
     let stop = signals::stop_asked()?;
     let mut counts: BTreeMap<ScanFault, u64> = BTreeMap::new();
     let (began, mut files) = (Instant::now(), 0u64);
-    while let Some(writing) = export.next_writing()? {
+    loop {
+        let writing = export.next_writing()?;
         for (volume, fault) in export.take_truth() {
             *counts.entry(fault).or_default() += 1;
             if let Some(truth) = &mut truth {
                 truth.note(volume, fault)?;
             }
         }
+        let Some(writing) = writing else { break };
         if let Speed::Times(factor) = speed {
             let due = Duration::try_from_secs_f64(writing.at / factor)?;
             while let Some(left) = due.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
                 if stop.load(Ordering::Relaxed) {
-                    return Ok(());
+                    break;
                 }
                 std::thread::sleep(left.min(NAP));
             }
         }
         if stop.load(Ordering::Relaxed) {
-            return Ok(());
+            break;
         }
+        // A file that is completed later is appended to.
         let path = args.to.join(&writing.name);
-        let written =
-            OpenOptions::new().create(true).append(true).open(&path).and_then(|mut f| f.write_all(&writing.bytes));
-        written.with_context(|| path.display().to_string())?;
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(&writing.bytes)).with_context(|| path.display().to_string())?;
         files += 1;
-    }
-    // A volume that is dropped at the end leaves no file to come after it.
-    for (volume, fault) in export.take_truth() {
-        *counts.entry(fault).or_default() += 1;
-        if let Some(truth) = &mut truth {
-            truth.note(volume, fault)?;
-        }
     }
     if let Some(truth) = truth {
         truth.finish()?;

@@ -1,5 +1,6 @@
 """What others read in an exported folder: read_export.py RECORDING FOLDER FLAVOUR. Prints how many volumes agreed."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ ras = np.diag([-1, -1, 1, 1])
 if flavour == "nifti":
     for volume, file in enumerate(files):
         image = nibabel.load(file)
-        agree(image.get_fdata(), image.affine, volume)
+        agree(image.get_fdata()[..., 0], image.affine, volume)
         count["nibabel"] += 1
 else:
     for volume, file in enumerate(files):
@@ -47,15 +48,21 @@ else:
             affine[:, [0, 1]] = affine[:, [1, 0]]
             agree(np.asarray(wrapper.get_data(), "f8").swapaxes(0, 1), affine, volume)
             count["nibabel"] += 1
-    with tempfile.TemporaryDirectory() as out:
-        subprocess.run([dcm2niix.bin, "-z", "n", "-b", "n", "-o", out, folder], check=True, capture_output=True)
-        images = sorted(Path(out).glob("*.nii"))
-        assert images, "dcm2niix gave nothing"
-        volume = 0
-        for image in map(nibabel.load, images):
-            data = image.get_fdata()
-            for one in np.moveaxis(data, 3, 0) if data.ndim == 4 else [data]:
-                agree(one, image.affine, volume)
-                volume += 1
-        count["dcm2niix"] = volume
+    # dcm2niix names volumes of enhanced files in no order of time, so they are given to it one by one.
+    volume = 0
+    for group in [[file] for file in files] if flavour == "enhanced" else [files]:
+        with tempfile.TemporaryDirectory() as place:
+            source, out = Path(place, "in"), Path(place, "out")
+            source.mkdir(), out.mkdir()
+            for file in group:
+                shutil.copy(file, source)
+            subprocess.run([dcm2niix.bin, "-z", "n", "-b", "n", "-o", out, source], check=True, capture_output=True)
+            images = sorted(out.glob("*.nii"))
+            assert images, "dcm2niix gave nothing"
+            for image in map(nibabel.load, images):
+                data = image.get_fdata()
+                for one in np.moveaxis(data, 3, 0) if data.ndim == 4 else [data]:
+                    agree(one, image.affine, volume)
+                    volume += 1
+    count["dcm2niix"] = volume
 print(" ".join(f"{name}={n}" for name, n in sorted(count.items())))

@@ -11,7 +11,7 @@
 mod csa;
 mod elements;
 mod enhanced;
-mod image;
+mod scan;
 mod pixels;
 mod stack;
 
@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::fmri::Grid;
 
-pub use image::{Component, Header, Scan, Series, read};
+pub use scan::{Component, Header, Scan, Series, read};
 pub use stack::{Slice, stack};
 
 /// The most bytes of one file.
