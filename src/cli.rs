@@ -3,6 +3,7 @@
 mod encode;
 mod import;
 mod network;
+mod scanner;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub use network::{
     BenchmarkArgs, BuildArgs, EffectArg, FingerprintArgs, KindArg, NetworkCommand, PredictNetworksArgs, ShrinkageArg,
     SignArg, SynthesizeArgs, Task, TrainArgs, WeightArg,
 };
+pub use scanner::{ScanFormat, ScannerArgs};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///
@@ -100,6 +102,11 @@ pub enum Command {
   neurod network benchmark networks.npz --labels participants.tsv:diagnosis --models all --folds 5 --out results"
     )]
     Network(NetworkCommand),
+    /// Export a recording volume by volume, as a scanner would, with the faults that scanners have
+    #[command(after_help = "Examples:
+  neurod scanner bold.nii.gz --to export
+  neurod scanner bold.nii.gz --to export --format mosaic --speed 10 --faults drop=0.02,duplicate=0.01 --seed 7")]
+    Scanner(ScannerArgs),
     /// Measure this machine: filter, ridge, prediction
     #[command(after_help = "Examples:
   neurod bench

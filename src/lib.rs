@@ -20,6 +20,9 @@ pub mod acquisition;
 pub mod fmri;
 pub mod signal;
 
+// What if there is no scanner?
+pub mod scanner;
+
 // What does a network see, and what do regions do next?
 pub mod encoders;
 pub mod ridge;

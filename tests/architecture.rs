@@ -27,6 +27,11 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         &["frame", "acquisition", "fmri", "linalg", "network"],
         "a dataset is read from files, whatever is done with it",
     ),
+    (
+        "scanner",
+        &["frame", "acquisition", "fmri", "draws"],
+        "a scanner plays a recording; whoever reads it is elsewhere",
+    ),
     ("publish", &["frame", "native"], "a sink is given frames and does not ask where they come from"),
     (
         "runtime",
@@ -50,6 +55,8 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("candle_core::", &["network/deep"], "gradients are for what is trained; all else is plain arrays"),
     ("hdf5_pure::", &["datasets/mat/v73.rs"], "MATLAB 7.3 is the one kind of HDF5 that is read"),
     ("zip::", &["datasets/archive.rs"], "an archive of arrays is the one kind of zip that is read"),
+    ("dicom_object::", &["scanner"], "DICOM is written by the simulator alone; what is read is read within bounds"),
+    ("notify::", &["acquisition/folder/inbox.rs"], "a folder is watched in one place"),
     ("image::", &["encoders/image/decode.rs"], "files from outside are decoded in one place, behind its limits"),
     ("tiny_skia::", &["drawing/raster.rs"], "a figure is marks; only one place makes pixels of them"),
     ("ttf_parser::", &["drawing/raster.rs"], "a figure is marks; only one place makes pixels of them"),

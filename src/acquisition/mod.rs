@@ -1,6 +1,8 @@
 //! Where do samples come from? Devices and recordings, each read on a thread of its own.
 
+pub mod dicom;
 pub mod file;
+pub mod folder;
 pub mod lsl;
 pub mod synthetic;
 
@@ -72,6 +74,16 @@ pub enum SourceError {
         /// What is wrong there, and the mend.
         problem: String,
     },
+    /// A file ends before what it promises: it may still be on its way.
+    #[error("{path}:{place}: {problem}")]
+    Short {
+        /// The file.
+        path: String,
+        /// Where it ends.
+        place: String,
+        /// What it promises, and the mend.
+        problem: String,
+    },
     /// A stream is not there, or is not the one that was asked for.
     #[error("stream \"{stream}\": {problem}")]
     Stream {
@@ -106,6 +118,8 @@ pub struct SourceStats {
     pub misordered: AtomicU64,
     /// Jumps of timestamps or of the clock offset.
     pub clock_jumps: AtomicU64,
+    /// What a folder of volumes lived through, by kind.
+    pub faults: folder::FaultCounts,
     /// Gauge: 1 while data come.
     pub up: AtomicBool,
     /// Gauge: seconds to add to the device's clock for ours, as `f64::to_bits`.

@@ -112,8 +112,7 @@ impl Settings {
     pub fn start(&self, base: &Path, shared: Shared) -> Result<Live, AppError> {
         let plan = self.plan()?;
         let (settings, models) = self.with_models()?;
-        let needs_lsl = !self.is_recorded() || self.sinks.lsl.is_some();
-        if needs_lsl {
+        if self.needs_lsl() {
             native::load_lsl(self.libraries.lsl.as_deref())?;
         }
         let Shared { session, port, metrics } = shared;
@@ -283,7 +282,9 @@ impl Building<'_> {
                 // A recording says itself where its runs begin.
                 run_gap: match config.input {
                     InputConfig::Replay(_) => f64::INFINITY,
-                    InputConfig::Lsl(_) | InputConfig::Synthetic(_) => self.settings.session.run_gap,
+                    InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Synthetic(_) => {
+                        self.settings.session.run_gap
+                    }
                 },
                 counts_itself: matches!(config.input, InputConfig::Lsl(_)),
                 processor: config.processor,
@@ -351,6 +352,13 @@ impl Building<'_> {
                 // The lane tries again, and has to show that it is alive meanwhile.
                 let config = LslConfig { wait: config.wait.min(1.0), ..config.clone() };
                 Box::new(move |stats| Ok(Box::new(LslSource::open(&config, stats)?) as Box<dyn Source>))
+            }
+            InputConfig::Folder(config) => {
+                let config = config.clone();
+                Box::new(move |stats| {
+                    let source = config.open(Path::new(""), stats, Arc::clone(&clock))?;
+                    Ok(Box::new(source) as Box<dyn Source>)
+                })
             }
             InputConfig::Replay(_) => {
                 let recording = Mutex::new(self.recordings.samples.remove(name));

@@ -149,7 +149,7 @@ impl AppError {
     pub fn exit_of_source(error: &SourceError) -> Exit {
         match error {
             SourceError::Io { error, .. } => Exit::from_io(error),
-            SourceError::Malformed { .. } => Exit::Data,
+            SourceError::Malformed { .. } | SourceError::Short { .. } => Exit::Data,
             SourceError::Config(_) => Exit::Config,
             SourceError::Stream { .. } | SourceError::Library(_) => Exit::Unavailable,
         }

@@ -51,7 +51,10 @@ impl Settings {
         models: &[Option<Arc<FittedModel>>],
     ) -> Result<Offline, AppError> {
         if !self.is_recorded() {
-            return Err(AppError::setting("sources", "live LSL streams cannot be replayed (use `neurod run`)"));
+            return Err(AppError::setting(
+                "sources",
+                "live LSL streams and folders cannot be replayed (use `neurod run`)",
+            ));
         }
         let clock = Arc::new(VirtualClock::default());
         let mut inputs: Vec<PathBuf> = self.predictors.values().filter_map(|p| p.model.clone()).collect();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::acquisition::file::ReplayConfig;
+use crate::acquisition::folder::FolderConfig;
 use crate::acquisition::lsl::{LslConfig, LslMarkersConfig};
 use crate::acquisition::synthetic::SyntheticConfig;
 use crate::encoders::EncoderConfig;
@@ -100,6 +101,8 @@ pub struct SourceConfig {
 pub enum InputConfig {
     /// A live LSL stream.
     Lsl(LslConfig),
+    /// A folder that a scanner exports volumes to.
+    Folder(FolderConfig),
     /// Recordings.
     Replay(ReplayConfig),
     /// Made-up EEG, the same for the same seed.

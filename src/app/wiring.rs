@@ -55,6 +55,13 @@ impl Settings {
                 EncoderConfig::Columns(_) => {}
             }
         }
+        for source in self.sources.values_mut() {
+            if let InputConfig::Folder(folder) = &mut source.input {
+                rebase(&mut folder.path);
+                let images = [&mut folder.labels, &mut folder.label_names, &mut folder.mask];
+                images.into_iter().flatten().for_each(rebase);
+            }
+        }
         let paths = [&mut self.libraries.lsl, &mut self.libraries.onnxruntime, &mut self.session.state_dir];
         paths.into_iter().flatten().for_each(rebase);
         self.sinks.jsonl.iter_mut().for_each(|jsonl| rebase(&mut jsonl.path));
@@ -202,8 +209,14 @@ impl Settings {
 
     /// Whether every source is a recording or made up, so that it can be replayed.
     pub fn is_recorded(&self) -> bool {
-        let live = |s: &SourceConfig| matches!(s.input, InputConfig::Lsl(_));
+        let live = |s: &SourceConfig| matches!(s.input, InputConfig::Lsl(_) | InputConfig::Folder(_));
         !self.sources.values().any(live) && !self.events.values().any(|e| matches!(e.input, EventsInput::Lsl(_)))
+    }
+
+    /// Whether anything comes or goes over LSL.
+    pub fn needs_lsl(&self) -> bool {
+        let comes = self.sources.values().any(|s| matches!(s.input, InputConfig::Lsl(_)));
+        comes || self.events.values().any(|e| matches!(e.input, EventsInput::Lsl(_))) || self.sinks.lsl.is_some()
     }
 
     /// How fast recordings play.
@@ -213,7 +226,7 @@ impl Settings {
     pub fn speed(&self) -> Result<Speed, AppError> {
         let speeds = self.sources.iter().filter_map(|(name, s)| match &s.input {
             InputConfig::Replay(replay) => Some((name, replay.speed)),
-            InputConfig::Lsl(_) | InputConfig::Synthetic(_) => None,
+            InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Synthetic(_) => None,
         });
         let mut known: Option<(&String, Speed)> = None;
         for (name, speed) in speeds {
@@ -234,6 +247,7 @@ impl SourceConfig {
         let wrong = |error| AppError::Source { name: name.into(), error };
         match &self.input {
             InputConfig::Lsl(lsl) => lsl.validate().map_err(wrong)?,
+            InputConfig::Folder(folder) => folder.validate().map_err(wrong)?,
             InputConfig::Synthetic(synthetic) => drop(synthetic.build(Default::default()).map_err(wrong)?),
             InputConfig::Replay(_) => {}
         }
@@ -267,6 +281,7 @@ impl SourceConfig {
                 }
                 _ => None,
             }),
+            InputConfig::Folder(folder) => Ok(Some(folder.shape(base)?)),
             InputConfig::Replay(replay) => Ok(Some(replay.open(base, Default::default())?.samples.spec().clone())),
             InputConfig::Synthetic(synthetic) => Ok(Some(synthetic.build(Default::default())?.spec().clone())),
         }

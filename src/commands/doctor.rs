@@ -58,7 +58,7 @@ impl Finding {
 /// A configuration that cannot be read.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     let configured = if args.config.is_empty() { None } else { Some(wiring::load(&args.config)?.0) };
-    let needs_lsl = configured.as_ref().is_none_or(|s| !s.is_recorded() || s.sinks.lsl.is_some());
+    let needs_lsl = configured.as_ref().is_none_or(crate::app::Settings::needs_lsl);
     let needs_onnx = configured.as_ref().is_none_or(|s| s.encoders.values().any(|e| e.model().is_some()));
     let settings = configured.unwrap_or_default();
     let libraries = [

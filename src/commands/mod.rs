@@ -10,6 +10,7 @@ pub mod encode;
 pub mod network;
 pub mod replay;
 pub mod run;
+pub mod scanner;
 pub mod score;
 mod signals;
 pub mod streams;
@@ -28,6 +29,7 @@ use crate::native::NativeError;
 use crate::network::NetworkError;
 use crate::publish::lsl::OutletError;
 use crate::ridge::{CheckpointError, ModelError};
+use crate::scanner::ScannerError;
 
 /// Does what was asked for; what the process ends with.
 ///
@@ -44,6 +46,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Encode(command) => encode::run(&command).map(success),
         Command::Network(command) => network::run(&command).map(success),
+        Command::Scanner(args) => scanner::run(&args).map(success),
         Command::Bench(args) => bench::run(&args).map(success),
     };
     match done {
@@ -76,6 +79,12 @@ pub fn exit_of(error: &Error) -> Exit {
         AppError::exit_of_model(model)
     } else if let Some(source) = error.downcast_ref::<SourceError>() {
         AppError::exit_of_source(source)
+    } else if let Some(scanner) = error.downcast_ref::<ScannerError>() {
+        match scanner {
+            ScannerError::Recording(source) => AppError::exit_of_source(source),
+            ScannerError::Unsuited(_) => Exit::Data,
+            ScannerError::Encoding(_) => Exit::Internal,
+        }
     } else if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>() {
         Exit::from_io(io)
     } else {

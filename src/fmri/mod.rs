@@ -25,6 +25,7 @@ mod motion;
 mod parcellate;
 mod percent;
 mod realign;
+mod reorient;
 mod smooth;
 mod volume;
 
@@ -37,6 +38,7 @@ pub use motion::{Censor, Displacement, MotionModel, MotionRegressors, SignalQual
 pub use parcellate::{Gather, parcellate};
 pub use percent::{Baseline, Percent, PercentConfig};
 pub use realign::{Fit, Motion, RealignConfig, RealignCounts, Realigner, Rigid};
+pub use reorient::places;
 pub use smooth::Smoother;
 
 use crate::frame::Stage;

@@ -14,6 +14,7 @@ use prometheus::{
 use super::Predictor;
 use super::encoder::EncoderCounts;
 use crate::acquisition::SourceStats;
+use crate::acquisition::folder::Fault;
 use crate::encoders::CacheStats;
 use crate::frame::{Clock, FrameKind, RegionFrame};
 
@@ -45,6 +46,7 @@ pub struct Metrics {
     source_up: IntGaugeVec,
     clock_offset: GaugeVec,
     source_counts: Vec<SourceCount>,
+    source_faults: IntCounterVec,
     link_dropped: IntCounterVec,
     sink_dropped: IntCounterVec,
     realtime: IntGaugeVec,
@@ -134,6 +136,11 @@ impl Metrics {
                     &s.clock_jumps
                 }),
             ],
+            source_faults: counters(
+                "source_faults_total",
+                "What a folder of volumes lived through, by kind; volumes or files.",
+                &["source", "fault"],
+            )?,
             link_dropped: counters(
                 "link_dropped_total",
                 "Blocks, events, features or rows dropped because the lane after this one fell behind.",
@@ -288,6 +295,13 @@ impl Metrics {
             for Watched { name, stats, clock } in watched.iter() {
                 for (family, of) in &self.source_counts {
                     show(family.with_label_values(&[name]), of(stats).load(Ordering::Relaxed));
+                }
+                for fault in Fault::ALL {
+                    // Of a source that is no folder there are none.
+                    let count = stats.faults.of(*fault);
+                    if count > 0 {
+                        show(self.source_faults.with_label_values(&[name, fault.as_str()]), count);
+                    }
                 }
                 self.source_up.with_label_values(&[name]).set(i64::from(stats.up.load(Ordering::Relaxed)));
                 self.clock_offset.with_label_values(&[name]).set(stats.clock_offset());

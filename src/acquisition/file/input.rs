@@ -31,6 +31,11 @@ pub(super) fn at_byte(path: &Path, byte: u64, problem: impl Into<String>) -> Sou
     malformed(path, format!("byte {byte:#x}"), problem)
 }
 
+/// As [`at_byte`], where a file ends before what it promises.
+pub(super) fn short(path: &Path, byte: u64, problem: impl Into<String>) -> SourceError {
+    SourceError::Short { path: path.display().to_string(), place: format!("byte {byte:#x}"), problem: problem.into() }
+}
+
 /// The whole of a UTF-8 text file of at most `cap` bytes, without its byte-order mark.
 ///
 /// # Errors

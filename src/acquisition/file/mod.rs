@@ -47,14 +47,15 @@ use source::{RunReader, Shape};
 
 pub use events::FileEvents;
 pub(crate) use events::read_events;
-pub(crate) use nifti::read_names;
+pub(crate) use nifti::{Images, Reduction, read_names};
 pub use paced::{Paced, Speed};
 pub use sentence::SentenceRule;
 pub(crate) use sentence::Sentences;
+pub(crate) use source::mask_non_finite;
 pub use source::{FileSource, Recorded, RunTimes, Timetable};
 pub(crate) use table::read_table;
 pub(crate) use tsv::{Row as TsvRow, Tsv};
-pub(crate) use volumes::Volumes;
+pub(crate) use volumes::{VolumeStream, Volumes};
 
 /// Samples in a block of EEG, unless configured.
 const EEG_BLOCK: usize = 32;
@@ -233,7 +234,7 @@ impl ReplayConfig {
                 Format::Nifti => {
                     let shared = match reduction.take() {
                         Some(shared) => shared,
-                        None => Arc::new(nifti::Reduction::load(self, base)?),
+                        None => Arc::new(Reduction::load(self.images_of_volumes(), base)?),
                     };
                     reduction = Some(shared.clone());
                     Box::new(nifti::NiftiFile::open(&path, self, shared)?)
@@ -241,6 +242,15 @@ impl ReplayConfig {
             });
         }
         Ok(files)
+    }
+
+    fn images_of_volumes(&self) -> Images<'_> {
+        Images {
+            labels: self.labels.as_deref(),
+            label_names: self.label_names.as_deref(),
+            mask: self.mask.as_deref(),
+            unit: self.unit,
+        }
     }
 
     fn format_of(&self, path: &Path) -> Result<Format, SourceError> {

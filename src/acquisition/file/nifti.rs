@@ -13,12 +13,21 @@ use crate::acquisition::SourceError;
 use crate::fmri::Atlas;
 use crate::frame::{Block, Channel, Unit, unique_names};
 
+/// The images that volumes are reduced with, as a configuration names them.
+#[derive(Clone, Copy)]
+pub(crate) struct Images<'a> {
+    pub(crate) labels: Option<&'a Path>,
+    pub(crate) label_names: Option<&'a Path>,
+    pub(crate) mask: Option<&'a Path>,
+    pub(crate) unit: Option<Unit>,
+}
+
 /// What volumes are reduced to: regions, or the voxels of a mask.
-pub(super) struct Reduction {
-    atlas: Atlas,
+pub(crate) struct Reduction {
+    pub(crate) atlas: Atlas,
     /// The image it came from.
     path: PathBuf,
-    channels: Arc<[Channel]>,
+    pub(crate) channels: Arc<[Channel]>,
 }
 
 impl Reduction {
@@ -26,8 +35,8 @@ impl Reduction {
     ///
     /// # Errors
     /// Neither or both are named; the image is malformed or is no label image; as [`Tsv`] for the names.
-    pub(super) fn load(config: &ReplayConfig, base: &Path) -> Result<Self, SourceError> {
-        let (path, is_mask) = match (&config.labels, &config.mask) {
+    pub(crate) fn load(config: Images, base: &Path) -> Result<Self, SourceError> {
+        let (path, is_mask) = match (config.labels, config.mask) {
             (Some(labels), None) => (base.join(labels), false),
             (None, Some(mask)) => (base.join(mask), true),
             (None, None) => {
@@ -51,7 +60,7 @@ impl Reduction {
             (atlas, names, "VOXEL")
         } else {
             let atlas = Atlas::from_labels(grid, values).map_err(|e| wrong(e.to_string()))?;
-            let known = match &config.label_names {
+            let known = match config.label_names {
                 Some(file) => read_names(&base.join(file))?,
                 None => BTreeMap::new(),
             };

@@ -186,7 +186,7 @@ impl Source for FileSource {
 }
 
 /// Flags what cannot be computed with, and says in which channels it is.
-fn mask_non_finite(block: &mut Block) {
+pub(crate) fn mask_non_finite(block: &mut Block) {
     let channels = block.channels().max(1);
     let places: Vec<usize> =
         block.data().iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i % channels).collect();

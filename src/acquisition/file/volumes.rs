@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use nifti::{Endianness, NiftiHeader};
 
-use super::input::{at_byte, io};
+use super::input::{at_byte, io, short};
 use crate::acquisition::SourceError;
 use crate::fmri::Grid;
 
@@ -119,8 +119,9 @@ impl Volumes {
                 return Err(wrong(0, "a NIfTI-2 header (save it as NIfTI-1: nibabel.Nifti1Image.from_image)".into()));
             }
             Some((348, _) | (_, 348)) => {
-                return Err(wrong(bytes.len() as u64, "the file ends within its header (copy it again)".into()));
+                return Err(short(path, bytes.len() as u64, "the file ends within its header (copy it again)"));
             }
+            None => return Err(short(path, bytes.len() as u64, "the file ends within its header (copy it again)")),
             _ => return Err(wrong(0, "not a NIfTI header (set `format`, or mend the file)".into())),
         }
         let header =
@@ -170,7 +171,8 @@ impl Volumes {
             let length = std::fs::metadata(path).map_err(|e| io(path, e))?.len();
             let needed = volumes.data_at + count * volumes.volume_bytes() as u64;
             if length < needed {
-                return Err(wrong(
+                return Err(short(
+                    path,
                     length,
                     format!("the file ends here, its header promises {needed} bytes (copy it again)"),
                 ));
@@ -215,11 +217,7 @@ impl VolumeStream {
         read.map_err(|e| damaged(path, self.at + self.bytes.len() as u64, &e))?;
         self.at += self.bytes.len() as u64;
         if self.bytes.len() < len {
-            return Err(at_byte(
-                path,
-                self.at,
-                "the unpacked file ends here, its header promises more (copy it again)",
-            ));
+            return Err(short(path, self.at, "the unpacked file ends here, its header promises more (copy it again)"));
         }
         Ok(())
     }
@@ -239,7 +237,10 @@ impl VolumeStream {
 fn damaged(path: &Path, at: u64, error: &std::io::Error) -> SourceError {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match error.kind() {
-        InvalidData | InvalidInput | UnexpectedEof => {
+        UnexpectedEof => {
+            short(path, at, format!("of the unpacked file: {error} (the gzip stream is damaged: copy it again)"))
+        }
+        InvalidData | InvalidInput => {
             at_byte(path, at, format!("of the unpacked file: {error} (the gzip stream is damaged: copy it again)"))
         }
         kind => io(path, std::io::Error::new(kind, error.to_string())),

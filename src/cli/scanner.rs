@@ -1,0 +1,48 @@
+//! What should the simulated scanner export?
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `neurod scanner`
+#[derive(Debug, Args)]
+pub struct ScannerArgs {
+    /// What is scanned: a 4D NIfTI recording
+    #[arg(value_name = "BOLD.nii.gz")]
+    pub recording: PathBuf,
+    /// The folder it is exported to; made where it is missing
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// How volumes are stored
+    #[arg(long, value_enum, default_value = "mosaic")]
+    pub format: ScanFormat,
+    /// How fast: a factor of real time, or `max`
+    #[arg(long, default_value = "1", value_name = "N|max", allow_negative_numbers = true)]
+    pub speed: String,
+    /// What goes wrong, and how often: drop, duplicate, reorder, delay, truncate (completed later), cut (never),
+    /// second-series, wrong-dims
+    #[arg(long, default_value = "", value_name = "NAME=RATE,...", hide_default_value = true)]
+    pub faults: String,
+    /// Another seed, other faults
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Seconds from volume to volume, where the recording does not say or should be scanned at another pace
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub tr: Option<f64>,
+    /// Write which volume had which fault, as a table; not into DIR
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+}
+
+/// How volumes are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScanFormat {
+    /// DICOM, one slice a file
+    Dicom,
+    /// DICOM, one Siemens mosaic a file
+    Mosaic,
+    /// DICOM, one enhanced multi-frame image a file
+    Enhanced,
+    /// NIfTI, one volume a file
+    Nifti,
+}

@@ -1,0 +1,228 @@
+//! What would a scanner export? The volumes of a recording as files, in time, with the faults that scanners have.
+//!
+//! [`Export`] gives what to write and when; it is the demonstration's scanner and the test bench of the folder source.
+//! Everything follows from the recording, the flavour, the faults and the seed. (Series and images are numbered from 1; the
+//! person is a phantom.)
+
+mod faults;
+mod flavour;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::acquisition::SourceError;
+use crate::acquisition::file::{VolumeStream, Volumes};
+use crate::fmri::Grid;
+
+pub use faults::{FaultRates, ScanFault};
+pub use flavour::Flavour;
+use flavour::Image;
+
+/// Why nothing can be exported.
+#[derive(Debug, Error)]
+pub enum ScannerError {
+    /// The recording cannot be read.
+    #[error(transparent)]
+    Recording(#[from] SourceError),
+    /// It cannot be exported so.
+    #[error("{0}")]
+    Unsuited(String),
+    /// A file could not be made.
+    #[error("a DICOM file could not be made: {0}")]
+    Encoding(String),
+}
+
+/// What is exported, and how.
+#[derive(Clone, Debug)]
+pub struct ExportConfig {
+    /// How volumes are stored.
+    pub flavour: Flavour,
+    /// How often what goes wrong.
+    pub faults: FaultRates,
+    /// Another seed, other faults.
+    pub seed: u64,
+    /// Seconds from volume to volume; by default the recording's.
+    pub tr: Option<f64>,
+}
+
+/// Something to write at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Writing {
+    /// Seconds after the first volume began.
+    pub at: f64,
+    /// The file's name.
+    pub name: String,
+    /// What is appended to it.
+    pub bytes: Vec<u8>,
+}
+
+/// Files in order of time.
+pub struct Export {
+    stream: VolumeStream,
+    grid: Grid,
+    count: u64,
+    tr: f64,
+    config: ExportConfig,
+    /// Stored value × slope + intercept is what was recorded.
+    scale: (f64, f64),
+    /// Volumes that have been turned into files.
+    done: u64,
+    sound_until: u64,
+    /// What is to be written, by time and order.
+    queue: BTreeMap<(u64, u64), Writing>,
+    written: u64,
+    /// Volume and fault, for all that have been turned into files since it was taken.
+    truth: Vec<(u64, ScanFault)>,
+}
+
+impl Export {
+    /// Reads the recording once, to know the range of its values.
+    ///
+    /// # Errors
+    /// A recording that cannot be read, that has no TR, or whose axes DICOM cannot express.
+    pub fn open(path: &Path, config: ExportConfig) -> Result<Self, ScannerError> {
+        let volumes = Volumes::open(path)?;
+        let tr = config.tr.or(volumes.tr).filter(|tr| *tr > 0.0 && tr.is_finite());
+        let tr = tr.ok_or_else(|| ScannerError::Unsuited("the recording has no TR (set --tr)".into()))?;
+        flavour::check(&volumes.grid, config.flavour)?;
+        let scale = if config.flavour == Flavour::Nifti { (1.0, 0.0) } else { range(&volumes)? };
+        Ok(Self {
+            stream: volumes.stream(0)?,
+            grid: volumes.grid.clone(),
+            count: volumes.count,
+            tr,
+            config,
+            scale,
+            done: 0,
+            sound_until: 0,
+            queue: BTreeMap::new(),
+            written: 0,
+            truth: Vec::new(),
+        })
+    }
+
+    /// Seconds from volume to volume.
+    pub fn tr(&self) -> f64 {
+        self.tr
+    }
+
+    /// Which fault each volume had that has been turned into files since this was called last.
+    pub fn take_truth(&mut self) -> Vec<(u64, ScanFault)> {
+        std::mem::take(&mut self.truth)
+    }
+
+    /// The next thing to write; `None` at the end.
+    ///
+    /// # Errors
+    /// The recording turns out to be broken; a file that cannot be made.
+    pub fn next_writing(&mut self) -> Result<Option<Writing>, ScannerError> {
+        // A file may be due up to three volumes later; what is due before the next volume ends goes first.
+        while self.done < self.count
+            && self.queue.first_key_value().is_none_or(|(_, w)| w.at > self.end_of(self.done + 1))
+        {
+            self.expose()?;
+        }
+        Ok(self.queue.pop_first().map(|(_, writing)| writing))
+    }
+
+    /// When volume `number` (from 1) has been acquired.
+    fn end_of(&self, number: u64) -> f64 {
+        number as f64 * self.tr
+    }
+
+    /// Turns the next volume into files.
+    fn expose(&mut self) -> Result<(), ScannerError> {
+        self.stream.next_volume()?;
+        self.done += 1;
+        let number = self.done;
+        let fault = if number <= self.sound_until {
+            ScanFault::None
+        } else {
+            self.config.faults.draw(self.config.seed, number)
+        };
+        if fault != ScanFault::None {
+            // So that each can be told by its effect.
+            self.sound_until = number + 3;
+        }
+        self.truth.push((number, fault));
+        let values: Vec<f64> = (0..self.grid.voxels()).map(|voxel| self.stream.value(voxel)).collect();
+        let whole = self.grid.clone();
+        let image = Image {
+            grid: &whole,
+            values: &values,
+            scale: self.scale,
+            number: number as u32,
+            tr: self.tr,
+            second: false,
+            seed: self.config.seed,
+        };
+        let due = self.end_of(number);
+        let flavour = self.config.flavour;
+        match fault {
+            ScanFault::None => self.put(flavour.files(&image, 0)?, due),
+            ScanFault::Drop => {}
+            ScanFault::Duplicate => {
+                self.put(flavour.files(&image, 0)?, due);
+                self.put(flavour.files(&image, 1)?, due + 0.3 * self.tr);
+            }
+            ScanFault::Reorder => self.put(flavour.files(&image, 0)?, due + 1.2 * self.tr),
+            ScanFault::Delay => self.put(flavour.files(&image, 0)?, due + 2.7 * self.tr),
+            ScanFault::Truncate | ScanFault::Cut => {
+                let mut files = flavour.files(&image, 0)?;
+                if let Some((name, bytes)) = files.pop() {
+                    self.put(files, due);
+                    let rest = bytes.get(bytes.len() / 2..).unwrap_or_default().to_vec();
+                    self.put(vec![(name.clone(), bytes.get(..bytes.len() / 2).unwrap_or_default().to_vec())], due);
+                    if fault == ScanFault::Truncate {
+                        self.put(vec![(name, rest)], due + 0.3 * self.tr);
+                    }
+                }
+            }
+            ScanFault::SecondSeries => {
+                self.put(flavour.files(&image, 0)?, due);
+                self.put(flavour.files(&Image { second: true, ..image }, 0)?, due + 0.1 * self.tr);
+            }
+            ScanFault::WrongDims => {
+                let [nx, ny, nz] = whole.dims;
+                let grid = Grid { dims: [nx, ny - 1, nz], ..whole.clone() };
+                let rows = values.chunks(nx * ny).flat_map(|slice| slice.iter().take(nx * (ny - 1)));
+                let values: Vec<f64> = rows.copied().collect();
+                self.put(flavour.files(&Image { grid: &grid, values: &values, ..image }, 0)?, due);
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, files: Vec<(String, Vec<u8>)>, at: f64) {
+        for (name, bytes) in files {
+            // Positive numbers sort as their bits do.
+            self.queue.insert((at.to_bits(), self.written), Writing { at, name, bytes });
+            self.written += 1;
+        }
+    }
+}
+
+/// Slope and intercept that bring all values into 16 bits: exactly, where they are whole and fit.
+fn range(volumes: &Volumes) -> Result<(f64, f64), ScannerError> {
+    let mut stream = volumes.stream(0)?;
+    let (mut low, mut high, mut whole) = (f64::INFINITY, f64::NEG_INFINITY, true);
+    for _ in 0..volumes.count {
+        stream.next_volume()?;
+        for voxel in 0..volumes.grid.voxels() {
+            let value = stream.value(voxel);
+            if !value.is_finite() {
+                return Err(ScannerError::Unsuited(format!("voxel {voxel} is {value}, which no scanner stores")));
+            }
+            (low, high, whole) = (low.min(value), high.max(value), whole && value.fract() == 0.0);
+        }
+    }
+    if whole && low >= 0.0 && high <= f64::from(u16::MAX) {
+        return Ok((1.0, 0.0));
+    }
+    // A decimal of sixteen characters is what DICOM writes.
+    let short = |value: f64| format!("{value:.9e}").parse().unwrap_or(value);
+    let (low, slope): (f64, f64) = (short(low), short((high - low).max(f64::MIN_POSITIVE) / 65_534.0));
+    Ok(if whole && high - low <= f64::from(u16::MAX) { (1.0, low) } else { (slope, low) })
+}
