@@ -379,7 +379,10 @@ mod tests {
             let mut received = Vec::new();
             while let Some(message) = client.next().await {
                 received.push(match &message.outgoing {
-                    Outgoing::Regions(_) | Outgoing::Identification(_) => None,
+                    Outgoing::Regions(_)
+                    | Outgoing::Identification(_)
+                    | Outgoing::Network(_)
+                    | Outgoing::Outcome(_) => None,
                     Outgoing::Frame(frame) => Some((frame.seq, frame.quality)),
                 });
             }

@@ -19,10 +19,8 @@ mod validate;
 mod write;
 
 use crate::cli::EncodeCommand;
-pub(super) use design::progress;
-pub(super) use write::{Staged, command_line};
-
 pub(crate) use design::progress;
+pub(super) use write::{Staged, command_line};
 
 /// Does what was asked for.
 ///
