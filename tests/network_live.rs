@@ -214,12 +214,12 @@ fn a_daemon_sends_the_replays_numbers_to_websocket_clients_as_the_schemas_say() 
     let config = |speed: &str| {
         format!(
             "[libraries]\nonnxruntime = {:?}\n[sources.scanner.input.replay]\nfiles = [\"a.tsv\"]\ntr = 1.0\n{speed}\n\
-             [networks.n]\nsource = \"scanner\"\nwindow = 20.0\nfisher_z = true\nmodel = \"linear\"\nedges = true",
+             [networks.n]\nsource = \"scanner\"\nwindow = 20.0\nfisher_z = true\nmodel = \"linear\"\nedges = true\ndeadline = 30.0",
             repository(".cache/lib/libonnxruntime.so")
         )
     };
     let replay = replayed(folder.path(), &config(""));
-    let daemon = Daemon::start(folder.path(), &config("speed = 20.0"));
+    let daemon = Daemon::start(folder.path(), &config("speed = 10.0"));
     let (mut lines, mut met) = (Vec::new(), [0, 0]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -266,8 +266,16 @@ fn thirty_three_people_are_known_by_their_networks_the_longer_the_better() {
     let data = repository(".cache/data/heatpain");
     let folder = tempfile::tempdir().unwrap();
     let found = |skip: &str| -> Vec<f64> {
-        let arguments =
-            ["network", "fingerprint", data.to_str().unwrap(), "--first", "run_03", "--second", "run_07", "--json"];
+        let arguments = [
+            "network",
+            "fingerprint",
+            data.to_str().unwrap(),
+            "--first",
+            "ts_run_03",
+            "--second",
+            "ts_run_07",
+            "--json",
+        ];
         let done = neurod(&[&arguments[..], &["--drop-columns", "GlobSig", "--skip", skip]].concat(), folder.path());
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let said: Value = serde_json::from_slice(&done.stdout).unwrap();
@@ -280,4 +288,50 @@ fn thirty_three_people_are_known_by_their_networks_the_longer_the_better() {
     let later = found("9");
     assert!(apart(&later, &expected([5.0, 17.0, 26.0])) < 1e-9, "{later:?}");
     assert!(apart(&later, &[15.0, 52.0, 79.0]) <= 6.0, "{later:?}");
+}
+
+#[test]
+fn a_model_says_of_a_files_networks_what_it_says_in_onnxruntime() {
+    let folder = tempfile::tempdir().unwrap();
+    if model(folder.path(), "linear", &names(6), "heat,rating", true).is_none() {
+        return;
+    }
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let arguments = [path("linear/model.onnx"), path("networks.npz"), path("regions.json")];
+    let expected = python("network_predictions.py", &arguments.each_ref().map(String::as_str)).unwrap();
+    let predict = |model: &str, networks: &str| {
+        // The library is looked for where `make assets` puts it, from the folder of the repository on.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_neurod"));
+        let arguments = ["network", "predict", model, networks, "--out", &path("p.tsv")];
+        command.args(arguments).current_dir(repository("")).output().unwrap()
+    };
+    let done = predict(&path("linear/model.onnx"), &path("networks.npz"));
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let table = fs::read_to_string(path("p.tsv")).unwrap();
+    let mut rows = table.lines();
+    assert_eq!(rows.next(), Some("sample\tparticipant\tpredicted\theat\trating"));
+    let expected: Vec<Value> = expected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.clone().count(), expected.len());
+    for (row, expected) in rows.zip(&expected) {
+        let cells: Vec<&str> = row.split('\t').collect();
+        let probabilities = numbers(&expected[2]);
+        let best = if probabilities[1] > probabilities[0] { "rating" } else { "heat" };
+        assert_eq!(
+            (cells[0], cells[1], cells[2]),
+            (expected[0].as_str().unwrap(), expected[1].as_str().unwrap(), best)
+        );
+        let said: Vec<f64> = cells[3..].iter().map(|cell| cell.parse().unwrap()).collect();
+        assert!(apart(&said, &probabilities) <= 1e-6, "{row} is not {expected}");
+    }
+    let mut other = names(6);
+    other.swap(0, 1);
+    model(folder.path(), "other", &other, "heat,rating", true).unwrap();
+    model(folder.path(), "plain", &names(6), "heat,rating", false).unwrap();
+    for (model, said) in
+        [("other", "its region 1 is \"region1\", not \"region0\""), ("plain", "without Fisher's z, not Fisher's z")]
+    {
+        let refused = predict(&path(&format!("{model}/model.onnx")), &path("networks.npz"));
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && error.contains(said) && error.contains("networks.npz"), "{error}");
+    }
 }

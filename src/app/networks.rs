@@ -38,7 +38,7 @@ impl Settings {
         self.networks.values().filter_map(|config| config.model.as_ref().map(|folder| folder.join("manifest.toml")))
     }
 
-    /// The networks of a replay of these sources, whose regions join `regions`.
+    /// The networks of a replay of these sources with these models, whose regions join `regions`.
     ///
     /// # Errors
     /// A source whose regions make no network, or are not those of the model.
@@ -47,10 +47,10 @@ impl Settings {
         plan: &Plan,
         session: &Session,
         sources: &[SourceStep],
+        models: Vec<Option<NetworkModel>>,
         regions: &mut Vec<Arc<Regions>>,
     ) -> Result<Vec<NetworkStep>, AppError> {
         let mut steps = Vec::new();
-        let models = self.network_models(1)?;
         for (((name, source), config), model) in plan.networks.iter().zip(self.networks.values()).zip(models) {
             let spec = sources[*source].output();
             let of = regions_of(spec);

@@ -85,6 +85,7 @@ impl Settings {
         let mut candidates = Encoded::default();
         let (encoders, encoder_inputs) = self.encoder_steps(&plan.encoders, &chains, &mut candidates)?;
         let mut identifiers = self.identifiers(&mut candidates)?.into_iter();
+        let models_of_networks = self.network_models(1)?;
         inputs.extend(self.network_files());
         inputs.extend(self.identification.values().map(|identification| identification.candidates.clone()));
         inputs.extend(self.pictures(&recorded_events));
@@ -150,7 +151,7 @@ impl Settings {
             regions.push(Arc::clone(predictor.regions()));
             predictors.push(predictor);
         }
-        let networks = self.network_steps(&plan, &session, &sources, &mut regions)?;
+        let networks = self.network_steps(&plan, &session, &sources, models_of_networks, &mut regions)?;
         regions.sort_by(|a, b| a.regions_id.cmp(&b.regions_id));
         regions.dedup_by(|a, b| a.regions_id == b.regions_id);
         let replay = Replay { plan, session, clock, sources, events, encoders, predictors, networks, said: Vec::new() };

@@ -50,6 +50,6 @@ pub enum NetworkCommand {
     Predict(PredictNetworksArgs),
     /// How long must one be seen to be known? Each person of one session looked for in another, by window length
     #[command(after_help = "Examples:
-  neurod network fingerprint scans --first run_03 --second run_07 --windows 20,60,100 --drop-columns GlobSig")]
+  neurod network fingerprint scans --first ts_run_03 --second ts_run_07 --windows 20,60,100 --drop-columns GlobSig")]
     Fingerprint(FingerprintArgs),
 }

@@ -73,7 +73,7 @@ def wrong_ones(message):
         yield "with one candidate", {**message, "ranking": message["ranking"][:1]}
         yield "surer than sure", {**message, "ranking": [{**of, "p": 1.5} for of in message["ranking"]]}
         return
-    if "network" in message:
+    if "window_s" in message:
         yield "with an unknown flag", {**message, "quality": ["BROKEN"]}
         yield "of no window", {**message, "samples": 0}
         if "strength" in message:

@@ -110,7 +110,7 @@ fn session(args: &FingerprintArgs, text: &str) -> anyhow::Result<BTreeMap<String
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let is_table = [".tsv", ".csv", ".txt", ".npy"].iter().any(|ending| name.ends_with(ending));
         let is_other = ["_events.tsv", "participants.tsv"].iter().any(|ending| name.ends_with(ending));
-        if !name.contains(text) || !is_table || is_other || name.contains("_FD") {
+        if !name.contains(text) || !is_table || is_other {
             continue;
         }
         let person = name.split('_').next().unwrap_or_default().to_owned();
