@@ -15,7 +15,8 @@ pub(super) fn read<A: Algebra>(hearing: &Hearing<'_, A>) -> Result<(A::Tensor, u
     let (a, settings, nodes) = (hearing.a, hearing.settings, hearing.edges.nodes);
     let (hidden, groups) = (settings.hidden, settings.groups(nodes));
     let z = layer(hearing, hidden)?;
-    let grouping = Hearing { name: format!("{}.groups", hearing.name), a, nodes: hearing.nodes, edges: hearing.edges, settings };
+    let grouping =
+        Hearing { name: format!("{}.groups", hearing.name), a, nodes: hearing.nodes, edges: hearing.edges, settings };
     let s = a.softmax(&terms::sum(a, &settings.messages.through(&grouping, groups)?)?)?;
     let weights = a.unary(Unary::Abs, &hearing.edges.signed)?;
     let largest = a.max(&a.max(&weights, -1)?, -2)?;
