@@ -13,9 +13,7 @@ use neurod::network::deep::{
     Algebra, DeepLearner, EdgeRule, Failure, GraphNetwork, Initial, Messages, Network, NodeFeatures, Perceptron,
     Pooling, Trained, Training,
 };
-use neurod::network::deep::{DeepLearner, Network, Perceptron, Trained, Training};
 use neurod::network::{Fitted, Networks, Targets};
-use neurod::network::{Fitted, Targets};
 
 /// Learns for two epochs, so that the running statistics are not those it began with.
 fn trained<N: Network>(network: N) -> (Trained<N>, Networks, Targets) {

@@ -15,8 +15,8 @@ pub(super) fn read<A: Algebra>(hearing: &Hearing<'_, A>) -> Result<(A::Tensor, u
     let (a, settings, nodes) = (hearing.a, hearing.settings, hearing.edges.nodes);
     let (hidden, groups) = (settings.hidden, settings.groups(nodes));
     let z = layer(hearing, hidden)?;
-    let name = format!("{}.groups", hearing.name);
-    let grouping = Hearing { name: name.clone(), a, nodes: hearing.nodes, edges: hearing.edges, settings };
+    let grouping =
+        Hearing { name: format!("{}.groups", hearing.name), a, nodes: hearing.nodes, edges: hearing.edges, settings };
     let s = a.softmax(&terms::sum(a, &settings.messages.through(&grouping, groups)?)?)?;
     let weights = a.unary(Unary::Abs, &hearing.edges.signed)?;
     let largest = a.max(&a.max(&weights, -1)?, -2)?;
@@ -34,6 +34,7 @@ pub(super) fn read<A: Algebra>(hearing: &Hearing<'_, A>) -> Result<(A::Tensor, u
     let between = a.matmul(&a.matmul(&members, &weights)?, &s)?;
     // A group that nobody belongs to hears nothing; what it would be divided by is far above rounding.
     let heard = a.div(&between, &a.affine(&a.sum(&between, -1)?, 1.0, 1e-6)?)?;
+    let name = format!("{}.coarse", hearing.name);
     let x = linear(a, &format!("{name}.linear"), &a.matmul(&heard, &within)?, hidden, hidden)?;
     let x = a.batch_norm(&format!("{name}.norm"), &a.leaky_relu(&x, 0.2)?)?;
     Ok((a.reshape(&a.mean(&x, -2)?, &[0, hidden as isize])?, hidden))
