@@ -174,13 +174,25 @@ pub(crate) fn symmetric(a: &[f64], n: usize, f: impl Fn(f64) -> f64) -> Result<V
     }
     let vectors = decomposition.U();
     let scaled = Mat::from_fn(n, n, |i, j| vectors[(i, j)] * values[j]);
-    Ok(product(scaled.as_ref(), vectors.transpose()))
+    let mut mapped = product(scaled.as_ref(), vectors.transpose());
+    mirror(&mut mapped, n);
+    Ok(mapped)
+}
+
+/// Makes what is symmetric but for rounding the same both ways round, from below the diagonal.
+fn mirror(a: &mut [f64], n: usize) {
+    for i in 0..n {
+        for j in 0..i {
+            a[j * n + i] = a[i * n + j];
+        }
+    }
 }
 
 /// The inverse of the row-major symmetric positive definite `a`, n×n.
 pub(crate) fn inverse(a: &[f64], n: usize) -> Result<Vec<f64>, Unsolvable> {
     let factor = Llt::new(MatRef::from_row_major_slice(a, n, n), Side::Lower).map_err(|_| Unsolvable)?;
-    let inverse = row_major(factor.inverse().as_ref());
+    let mut inverse = row_major(factor.inverse().as_ref());
+    mirror(&mut inverse, n);
     if inverse.iter().all(|value| value.is_finite()) { Ok(inverse) } else { Err(Unsolvable) }
 }
 

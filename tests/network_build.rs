@@ -1,5 +1,7 @@
 //! `neurod network build` and `synthesize`: folders of scans become networks.npz, and what is wrong is told.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fs;

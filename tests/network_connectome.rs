@@ -1,5 +1,7 @@
 //! Connectomes are those of nilearn, numpy and scipy (tests/golden/make_connectome.py).
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};

@@ -1,5 +1,7 @@
 //! Streamlines of .tck and .trk files, counted between regions as nibabel and numpy count them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fs;

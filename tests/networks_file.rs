@@ -1,5 +1,7 @@
 //! networks.npz: what numpy wrote is read, what is written numpy opens, and what is wrong is told with its place.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fs;

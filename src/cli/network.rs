@@ -25,7 +25,7 @@ pub enum NetworkCommand {
   neurod network build heatpain --kind pearson --shrinkage none --fisher-z --tr 2 --out heat.npz
   neurod network build abide.npz --kind tangent --out tangent.npz
   neurod network build hcp --match functional --structural hcp --structural-match DTI_CM --symmetrise --out hcp.npz")]
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     /// Make networks up, of two groups that differ where it is known
     Synthesize(SynthesizeArgs),
     /// Which model reads most from these networks? All on the same folds, beside no model at all

@@ -8,7 +8,7 @@ pub(super) fn as_correlation(covariance: &Array2<f64>) -> Array2<f64> {
     let mut correlation = Array2::zeros(covariance.raw_dim());
     Zip::indexed(&mut correlation).and(covariance).for_each(|(i, j), out, value| {
         // Two regions that are the same must not pass 1 by rounding.
-        *out = if i == j { 1.0 } else { (value * scale[i] * scale[j]).clamp(-1.0, 1.0) };
+        *out = if i == j { 1.0 } else { (value * (scale[i] * scale[j])).clamp(-1.0, 1.0) };
     });
     correlation
 }
