@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod encode;
 pub mod network;
+pub mod regions;
 pub mod replay;
 pub mod run;
 pub mod score;
@@ -24,6 +25,7 @@ use crate::datasets::DatasetError;
 use crate::encoders::EncoderError;
 use crate::encoding::EncodingError;
 use crate::exit::Exit;
+use crate::fmri::FmriError;
 use crate::native::NativeError;
 use crate::network::NetworkError;
 use crate::publish::lsl::OutletError;
@@ -42,6 +44,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Replay(args) => replay::run(&args).map(success),
         Command::Streams(args) => streams::run(&args).map(success),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Regions(args) => regions::run(&args).map(success),
         Command::Encode(command) => encode::run(&command).map(success),
         Command::Network(command) => network::run(&command).map(success),
         Command::Bench(args) => bench::run(&args).map(success),
@@ -70,6 +73,7 @@ pub fn exit_of(error: &Error) -> Exit {
         || error.is::<NetworkError>()
         || error.is::<EncodingError>()
         || error.is::<EncoderError>()
+        || error.is::<FmriError>()
     {
         Exit::Data
     } else if let Some(model) = error.downcast_ref::<ModelError>() {

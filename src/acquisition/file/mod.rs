@@ -47,7 +47,7 @@ use source::{RunReader, Shape};
 
 pub use events::FileEvents;
 pub(crate) use events::read_events;
-pub(crate) use nifti::read_names;
+pub(crate) use nifti::{Reduction, read_names};
 pub use paced::{Paced, Speed};
 pub use sentence::SentenceRule;
 pub(crate) use sentence::Sentences;
@@ -232,7 +232,7 @@ impl ReplayConfig {
                 Format::Nifti => {
                     let shared = match reduction.take() {
                         Some(shared) => shared,
-                        None => Arc::new(nifti::Reduction::load(self, base)?),
+                        None => Arc::new(Reduction::load(self, base)?),
                     };
                     reduction = Some(shared.clone());
                     Box::new(nifti::NiftiFile::open(&path, self, shared)?)

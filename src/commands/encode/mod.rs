@@ -1,7 +1,7 @@
 //! Encoding models, offline: one file a command, over what `design` reads and checks for all of them.
 
 mod compare;
-mod design;
+pub(super) mod design;
 mod evaluate;
 mod extract;
 mod features;
