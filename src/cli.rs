@@ -3,6 +3,7 @@
 mod encode;
 mod import;
 mod network;
+mod regions;
 mod scanner;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use network::{
     BenchmarkArgs, BuildArgs, EffectArg, FingerprintArgs, KindArg, NetworkCommand, PredictNetworksArgs, ShrinkageArg,
     SignArg, SynthesizeArgs, Task, TrainArgs, WeightArg,
 };
+pub use regions::RegionsArgs;
 pub use scanner::{ScanFormat, ScannerArgs};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
@@ -87,6 +89,16 @@ pub enum Command {
   neurod doctor
   neurod doctor --config lab.toml --json")]
     Doctor(DoctorArgs),
+    /// Make region time series of a 4D image, as a live session makes them
+    ///
+    /// One row a volume, one column a region: the mean of its voxels. An atlas on another grid is brought onto that of the
+    /// image, nearest label; both must lie in one space. With --realign every volume is moved back to where the first one
+    /// lay, and a second table says how far it had moved.
+    #[command(after_help = "Examples:
+  neurod regions bold.nii.gz --atlas labels.nii.gz --labels dseg.tsv --out regions.tsv
+  neurod regions bold.nii.gz --atlas labels.nii.gz --realign --regressors 24 --out regions.tsv
+  neurod regions bold.nii.gz --mask brain.nii.gz --smooth 5 --out voxels.tsv")]
+    Regions(RegionsArgs),
     /// Encoding models offline: how well do features predict the brain?
     #[command(
         subcommand,

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod encode;
 pub mod network;
+pub mod regions;
 pub mod replay;
 pub mod run;
 pub mod scanner;
@@ -25,6 +26,7 @@ use crate::datasets::DatasetError;
 use crate::encoders::EncoderError;
 use crate::encoding::EncodingError;
 use crate::exit::Exit;
+use crate::fmri::FmriError;
 use crate::native::NativeError;
 use crate::network::NetworkError;
 use crate::publish::lsl::OutletError;
@@ -44,6 +46,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Replay(args) => replay::run(&args).map(success),
         Command::Streams(args) => streams::run(&args).map(success),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Regions(args) => regions::run(&args).map(success),
         Command::Encode(command) => encode::run(&command).map(success),
         Command::Network(command) => network::run(&command).map(success),
         Command::Scanner(args) => scanner::run(&args).map(success),
@@ -73,6 +76,7 @@ pub fn exit_of(error: &Error) -> Exit {
         || error.is::<NetworkError>()
         || error.is::<EncodingError>()
         || error.is::<EncoderError>()
+        || error.is::<FmriError>()
     {
         Exit::Data
     } else if let Some(model) = error.downcast_ref::<ModelError>() {

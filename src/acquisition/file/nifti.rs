@@ -27,6 +27,7 @@ pub(crate) struct Reduction {
     pub(crate) atlas: Atlas,
     /// The image it came from.
     path: PathBuf,
+    is_mask: bool,
     pub(crate) channels: Arc<[Channel]>,
 }
 
@@ -46,13 +47,21 @@ impl Reduction {
             }
             (Some(_), Some(_)) => return Err(SourceError::Config("set `labels` or `mask`, not both".into())),
         };
-        let volumes = Volumes::open(&path)?;
+        let names = config.label_names.map(|file| base.join(file));
+        Self::read(&path, is_mask, names.as_deref(), config.unit.unwrap_or(Unit::Arbitrary))
+    }
+
+    /// Reads a label image with the names of its labels, or a mask.
+    ///
+    /// # Errors
+    /// As [`load`](Reduction::load).
+    pub(crate) fn read(path: &Path, is_mask: bool, names: Option<&Path>, unit: Unit) -> Result<Self, SourceError> {
+        let volumes = Volumes::open(path)?;
         let mut stream = volumes.stream(0)?;
         stream.next_volume()?;
         let grid = volumes.grid.clone();
         let values = (0..grid.voxels()).map(|voxel| stream.value(voxel));
-        let unit = config.unit.unwrap_or(Unit::Arbitrary);
-        let wrong = |problem: String| malformed(&path, "voxels", problem);
+        let wrong = |problem: String| malformed(path, "voxels", problem);
         let (atlas, names, kind) = if is_mask {
             let atlas = Atlas::from_mask(grid, values).map_err(|e| wrong(e.to_string()))?;
             let names = (0..atlas.len()).filter_map(|i| atlas.first_voxel(i)).map(|[x, y, z]| format!("{x}_{y}_{z}"));
@@ -60,20 +69,41 @@ impl Reduction {
             (atlas, names, "VOXEL")
         } else {
             let atlas = Atlas::from_labels(grid, values).map_err(|e| wrong(e.to_string()))?;
-            let known = match config.label_names {
-                Some(file) => read_names(&base.join(file))?,
-                None => BTreeMap::new(),
-            };
+            let known = names.map(read_names).transpose()?.unwrap_or_default();
             let name = |label: &u32| known.get(label).cloned().unwrap_or_else(|| format!("label_{label}"));
             let nameless = atlas.labels().iter().filter(|l| !known.contains_key(l)).count();
-            if nameless > 0 && config.label_names.is_some() {
-                tracing::warn!(nameless, "labels without a name in label_names are called by their number");
+            if let (1.., Some(names)) = (nameless, names) {
+                let names = names.display();
+                tracing::warn!(nameless, "labels without a name in {names} are called by their number");
             }
             let names = atlas.labels().iter().map(name).collect();
             (atlas, names, "REGION")
         };
         let channels: Vec<_> = unique_names(names).into_iter().map(|n| Channel::new(n, kind, unit)).collect();
-        Ok(Self { atlas, path, channels: channels.into() })
+        Ok(Self { atlas, path: path.into(), is_mask, channels: channels.into() })
+    }
+
+    /// The same columns for `volumes`: labels that lie on another grid are brought onto theirs once, each voxel with the
+    /// nearest label. A region that no voxel is left of is told, and its values are NaN.
+    ///
+    /// # Errors
+    /// No region lies within the volumes; a mask of another grid, whose voxels are the columns.
+    pub(crate) fn on(self: Arc<Self>, volumes: &Volumes) -> Result<Arc<Self>, SourceError> {
+        let Some(difference) = volumes.grid.difference(&self.atlas.grid) else { return Ok(self) };
+        let path = self.path.display();
+        let wrong = |problem| malformed(&volumes.path, "header", problem);
+        if self.is_mask {
+            let mend = format!("resample {path} to this image, nearest neighbour");
+            return Err(wrong(format!("another grid than {path}: {difference} ({mend})")));
+        }
+        let atlas = self.atlas.onto(&volumes.grid).map_err(|e| wrong(format!("{path}: {e}")))?;
+        let lost: Vec<_> = atlas.lost().filter_map(|region| self.channels.get(region)).map(|c| &c.name[..]).collect();
+        if !lost.is_empty() {
+            let (count, some) = (lost.len(), lost.into_iter().take(10).collect::<Vec<_>>().join(", "));
+            let image = volumes.path.display();
+            tracing::warn!(count, "regions of {path} without a voxel in {image} have no values: {some}");
+        }
+        Ok(Arc::new(Self { atlas, path: self.path.clone(), is_mask: false, channels: self.channels.clone() }))
     }
 }
 
@@ -101,22 +131,13 @@ pub(super) struct NiftiFile {
 }
 
 impl NiftiFile {
-    /// Checks the header and that the grid is the label image's.
+    /// Checks the header and brings the label image onto its grid.
     ///
     /// # Errors
-    /// As [`Volumes::open`]; another grid; no TR in the header and none configured.
+    /// As [`Volumes::open`] and [`Reduction::on`]; no TR in the header and none configured.
     pub(super) fn open(path: &Path, config: &ReplayConfig, reduction: Arc<Reduction>) -> Result<Self, SourceError> {
         let volumes = Volumes::open(path)?;
-        if let Some(difference) = volumes.grid.difference(&reduction.atlas.grid) {
-            let labels = reduction.path.display();
-            return Err(malformed(
-                path,
-                "header",
-                format!(
-                    "another grid than {labels}: {difference} (resample {labels} to this image, nearest neighbour)"
-                ),
-            ));
-        }
+        let reduction = reduction.on(&volumes)?;
         let tr = config.tr.or(volumes.tr).ok_or_else(|| at_byte(path, 92, "the header has no TR (set `tr`)"))?;
         let channels = reduction.channels.clone();
         let shape = Shape { channels, period: tr, samples: volumes.count, events: Vec::new() };

@@ -2,7 +2,7 @@
 
 mod chance;
 mod compare;
-mod design;
+pub(super) mod design;
 mod evaluate;
 mod extract;
 mod features;

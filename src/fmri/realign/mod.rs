@@ -202,21 +202,9 @@ impl Realigner {
         spline::interpolating(self.arch, &mut self.smoothed, self.grid.dims);
         self.spline.fill(&self.smoothed);
         let to_voxel = self.to_voxel(&self.last);
-        let [nx, ny, _] = self.grid.dims;
-        let (spline, missing) = (&self.spline, self.missing > 0);
         let hole = |place| self.is_hole(place);
-        self.arch.dispatch(|| {
-            for (row, out) in out.chunks_exact_mut(nx).enumerate() {
-                let (y, z) = ((row % ny) as f32, (row / ny) as f32);
-                let start = to_voxel.map(|[_, b, c, shift]| b * y + (c * z + shift));
-                for (x, out) in out.iter_mut().enumerate() {
-                    let there =
-                        std::array::from_fn(|i| settle(to_voxel[i][0] * x as f32 + start[i], self.grid.dims[i]));
-                    let value = if missing && hole(there) { None } else { spline.at(there) };
-                    *out = value.unwrap_or(outside);
-                }
-            }
-        });
+        let missing: Option<&dyn Fn([f32; 3]) -> bool> = if self.missing > 0 { Some(&hole) } else { None };
+        self.arch.dispatch(|| self.spline.resample(&to_voxel, missing, outside, out));
     }
 
     /// How many volumes went which way.
@@ -327,14 +315,6 @@ impl Realigner {
 fn size(shift: &[f64; 3], turn: &[f64; 3]) -> f64 {
     let norm = |v: &[f64; 3]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
     norm(shift) + HEAD_RADIUS * norm(turn)
-}
-
-/// A place a hair outside the volume is at its edge, as SPM has it.
-#[inline(always)]
-fn settle(place: f32, n: usize) -> f32 {
-    let far = (n - 1) as f32;
-    let edge = place.clamp(0.0, far);
-    if (place - edge).abs() < 0.05 { edge } else { place }
 }
 
 #[cfg(test)]

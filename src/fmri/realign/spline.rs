@@ -47,6 +47,37 @@ impl Spline {
         Some(self.sum(start, weights(x), weights(y), weights(z)))
     }
 
+    /// Its value where each voxel of `out` lies in it, and `outside` where that is outside or on a missing voxel.
+    #[inline(always)]
+    pub fn resample(
+        &self,
+        to_voxel: &[[f32; 4]; 3],
+        missing: Option<&dyn Fn([f32; 3]) -> bool>,
+        outside: f32,
+        out: &mut [f32],
+    ) {
+        let [nx, ny, _] = self.dims;
+        let far = self.dims.map(|n| (n - 1) as f32);
+        let step = to_voxel.map(|row| row[0]);
+        for (row, out) in out.chunks_exact_mut(nx).enumerate() {
+            let (y, z) = ((row % ny) as f32, (row / ny) as f32);
+            let start = to_voxel.map(|[_, b, c, shift]| b * y + (c * z + shift));
+            for (x, out) in out.iter_mut().enumerate() {
+                let x = x as f32;
+                let there = [
+                    settle(step[0] * x + start[0], far[0]),
+                    settle(step[1] * x + start[1], far[1]),
+                    settle(step[2] * x + start[2], far[2]),
+                ];
+                *out = match (self.at(there), missing) {
+                    (Some(_), Some(missing)) if missing(there) => outside,
+                    (Some(value), _) => value,
+                    (None, _) => outside,
+                };
+            }
+        }
+    }
+
     /// The value and its slopes per voxel.
     pub fn with_slopes(&self, place: [f32; 3]) -> Option<(f32, [f32; 3])> {
         let (start, parts) = self.corner(place)?;
@@ -86,6 +117,13 @@ impl Spline {
         }
         (sums[0] * x[0] + sums[1] * x[1]) + (sums[2] * x[2] + sums[3] * x[3])
     }
+}
+
+/// A place a hair outside the volume is at its edge, as SPM has it.
+#[inline(always)]
+fn settle(place: f32, far: f32) -> f32 {
+    let edge = place.max(0.0).min(far);
+    if (place - edge).abs() < 0.05 { edge } else { place }
 }
 
 /// The voxel that stands at a place of the edged array.
