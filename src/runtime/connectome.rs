@@ -247,7 +247,7 @@ impl NetworkStep {
             self.flags[slot] = block.quality;
             self.pushed += 1;
             self.window.push(sample, &block.bad);
-            if self.pushed % self.hop == 0 && self.window.len() >= FEWEST {
+            if self.pushed.is_multiple_of(self.hop) && self.window.len() >= FEWEST {
                 self.network(block, block.time_of(i, self.period), &mut emit);
             }
         }
