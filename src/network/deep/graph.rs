@@ -134,6 +134,10 @@ impl Algebra for Graph<'_> {
         Ok(self.initialise(name.into(), shape, Numbers::Floats(values)))
     }
 
+    fn frozen(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Symbol, Failure> {
+        self.parameter(name, shape, initial)
+    }
+
     fn constant(&self, values: &[f64], shape: &[usize]) -> Result<Symbol, Failure> {
         if values.len() != shape.iter().product::<usize>() {
             return Err(Failure::Shapes { op: "constant".into(), shapes: format!("{} and {shape:?}", values.len()) });
@@ -144,6 +148,14 @@ impl Algebra for Graph<'_> {
 
     fn penalise(&self, _weight: f64, _value: &Symbol) -> Result<(), Failure> {
         Ok(())
+    }
+
+    fn penalise_spread(&self, _weight: f64, _value: &Symbol) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn learns(&self) -> bool {
+        false
     }
 
     fn size(&self, x: &Symbol, axis: isize) -> Result<usize, Failure> {

@@ -6,6 +6,7 @@
 mod adam;
 pub mod algebra;
 mod attention;
+mod baselines;
 mod batch_norm;
 mod calibration;
 mod edges;
@@ -30,6 +31,7 @@ mod values;
 
 pub use algebra::{Algebra, Initial};
 pub use edges::EdgeRule;
+pub use baselines::{BrainGnn, BrainNetCnn, BrainTransformer};
 pub use error::Failure;
 pub use features::{Eigenvectors, NodeFeatures};
 pub use graph::{Graph, Symbol};

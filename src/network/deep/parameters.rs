@@ -157,6 +157,30 @@ fn draw(draws: &mut Draws, shape: &[usize], initial: Initial) -> Vec<f64> {
             let bound = (6.0 / (rows + columns) as f64).sqrt();
             (0..count).map(|_| uniform(bound)).collect()
         }
+        Initial::Orthonormal => {
+            let bound = (6.0 / (rows + columns) as f64).sqrt();
+            let drawn: Vec<f64> = (0..count).map(|_| uniform(bound)).collect();
+            orthonormal(&drawn, columns)
+        }
         Initial::Identity => (0..count).map(|i| f64::from(i / columns % rows == i % columns)).collect(),
     }
+}
+
+/// The columns of a row-major matrix, made orthonormal one after the other; twice, because once leaves what rounding leaves.
+fn orthonormal(matrix: &[f64], columns: usize) -> Vec<f64> {
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(columns);
+    for column in 0..columns {
+        let mut v: Vec<f64> = matrix.iter().skip(column).step_by(columns).copied().collect();
+        for _ in 0..2 {
+            for u in &basis {
+                let along: f64 = u.iter().zip(&v).map(|(u, v)| u * v).sum();
+                v.iter_mut().zip(u).for_each(|(v, u)| *v -= along * u);
+            }
+            let length = v.iter().map(|v| v * v).sum::<f64>().sqrt();
+            v.iter_mut().for_each(|v| *v /= length);
+        }
+        basis.push(v);
+    }
+    let rows = matrix.len() / columns.max(1);
+    (0..rows).flat_map(|row| basis.iter().filter_map(move |u| u.get(row).copied())).collect()
 }
