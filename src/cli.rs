@@ -13,7 +13,7 @@ pub use encode::{
     PredictArgs, RankBy, ReportArgs, ScaleArg, Score,
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
-pub use network::NetworkCommand;
+pub use network::{NetworkCommand, TrainArgs};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
 ///

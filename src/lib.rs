@@ -44,6 +44,7 @@ pub mod app;
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod drawing;
 mod draws;
 pub mod exit;
 mod linalg;

@@ -7,20 +7,17 @@
 mod brain;
 mod charts;
 mod curves;
-mod figure;
 pub mod figures;
 mod grouped;
 mod metric;
 mod page;
-mod palette;
-mod raster;
-mod scale;
 mod subjects;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use self::figure::Figure;
 use super::statistics::Interval;
+pub use crate::drawing::Figure;
+use crate::drawing::{figure, palette, scale};
 
 /// Results of one encoding run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

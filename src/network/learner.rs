@@ -20,6 +20,11 @@ pub trait Learner: Send + Sync {
     /// Its name in tables.
     fn name(&self) -> String;
 
+    /// Whether its training is stopped by samples that it does not learn from; whoever has it learn holds some back then.
+    fn stops(&self) -> bool {
+        false
+    }
+
     /// Learns from `train`; a model that is trained in epochs stops by `validation`, whose participants are others. Sees nothing
     /// else, and gives the same model for the same seed.
     ///
@@ -53,7 +58,16 @@ pub struct Exported {
     /// The bytes of the file.
     pub model: Vec<u8>,
     /// Which node features a second input `features` (batch × N × F) takes, if they are not computed in the graph.
-    pub features: Option<String>,
+    pub features: Option<ExportedFeatures>,
     /// What the logits are divided by.
     pub temperature: f64,
+}
+
+/// Node features that an exported model takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportedFeatures {
+    /// What they are: `eigenvector`.
+    pub kind: String,
+    /// How many there are of each region.
+    pub dims: usize,
 }

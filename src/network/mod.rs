@@ -3,11 +3,15 @@
 //!
 //! Source: Cui et al. 2022, *BrainGB: A Benchmark for Brain Network Analysis with Graph Neural Networks* (arXiv 2204.07054).
 
+pub mod baselines;
+pub mod benchmark;
 pub mod deep;
+pub mod division;
 mod error;
 mod learner;
 mod networks;
+pub mod scores;
 
 pub use error::NetworkError;
-pub use learner::{Exported, Fitted, Learner, Rows};
+pub use learner::{Exported, ExportedFeatures, Fitted, Learner, Rows};
 pub use networks::{Networks, Targets};

@@ -1,5 +1,7 @@
 //! Brain networks, offline: one file a command.
 
+mod train;
+
 use crate::cli::NetworkCommand;
 
 /// Does what was asked for.
@@ -7,5 +9,7 @@ use crate::cli::NetworkCommand;
 /// # Errors
 /// Why not.
 pub fn run(command: &NetworkCommand) -> anyhow::Result<()> {
-    match *command {}
+    match command {
+        NetworkCommand::Train(args) => train::run(args),
+    }
 }

@@ -1,6 +1,7 @@
 //! Which scores are shown, how are they called, and how are numbers written?
 
 use super::{RegionScores, Score};
+pub(super) use crate::drawing::page::number;
 
 /// A score that a region has, or may have.
 #[derive(Clone, Copy)]
@@ -66,17 +67,5 @@ impl Score {
         let interval = self.interval.map(|i| format!(" [{}, {}]", number(i.low), number(i.high)));
         let baseline = self.baseline.map(|b| format!("; mean pattern {}", number(b)));
         format!("{name} {}{}{}", number(self.value), interval.unwrap_or_default(), baseline.unwrap_or_default())
-    }
-}
-
-/// To three decimals, or fewer for large numbers, or three digits for tiny ones; a dash for what is not finite.
-pub(super) fn number(value: f64) -> String {
-    match value.abs() {
-        size if !size.is_finite() => "–".into(),
-        0.0 => "0.000".into(),
-        5e-4..10.0 => format!("{value:.3}"),
-        10.0..1000.0 => format!("{value:.1}"),
-        1000.0..1e6 => format!("{value:.0}"),
-        _ => format!("{value:.1e}"),
     }
 }

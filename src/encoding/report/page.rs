@@ -1,10 +1,9 @@
 //! What does the page say? First what came out, then the figures, then every number and how it was made.
 
-use super::figure::Figure;
 use super::figures::{MOST_REGIONS, MOST_SPACES, of_one, shown};
 use super::metric::{DEFINITIONS, MAE, METRICS, PEARSON, R2, TWO_V_TWO, number};
-use super::palette;
 use super::{FeatureSpace, RegionScores, Report, Score};
+use crate::drawing::page::{drawn, escape, page};
 
 /// Rows of the table of all numbers at the most; scores.tsv has all.
 const MOST_ROWS: usize = 400;
@@ -12,23 +11,13 @@ const MOST_ROWS: usize = 400;
 impl Report {
     /// The page. Values that are not finite are shown as a dash.
     pub fn html(&self) -> String {
-        let title = escape(&self.title);
-        let style = palette::css() + include_str!("style.css");
         let body = match self.spaces.as_slice() {
             [] => String::new(),
             [space] => self.one(space),
             _ => self.several(),
         };
-        format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
-             <style>\n{style}</style>\n</head>\n<body>\n<header><h1>{title}</h1>{}</header>\n{}{body}{}{}{}</body>\n</html>\n",
-            self.subjects(),
-            self.warnings(),
-            self.table(),
-            definitions(),
-            self.provenance(),
-        )
+        let parts = [self.subjects(), self.warnings(), body, self.table(), definitions(), self.provenance()];
+        page(&self.title, &parts)
     }
 
     fn subjects(&self) -> String {
@@ -264,38 +253,6 @@ fn cut(regions: usize, shown: usize) -> String {
     }
 }
 
-/// A figure, with what it shows and its colours.
-fn drawn(figure: &Figure) -> String {
-    let key = |(colour, words): &(&'static str, String)| {
-        let shape = if *colour == "ink" { " tick" } else { "" };
-        format!("<span><i class=\"{colour}{shape}\"></i>{}</span>", escape(words))
-    };
-    let keys: String = figure.key.iter().map(key).collect();
-    let keys = if keys.is_empty() { keys } else { format!("<div class=\"key\">{keys}</div>") };
-    let what = escape(&figure.what);
-    let size = if figure.width > 500.0 { "large" } else { "small" };
-    format!(
-        "<figure class=\"{size}\"><figcaption>{what}</figcaption>{keys}<div class=\"scroll\">{}</div></figure>",
-        figure.inline()
-    )
-}
-
 fn cells(value: &f64) -> String {
     format!("<td>{}</td>", number(*value))
-}
-
-/// For text and attributes.
-pub(super) fn escape(words: &str) -> String {
-    let mut out = String::with_capacity(words.len());
-    for letter in words.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(letter),
-        }
-    }
-    out
 }

@@ -56,6 +56,7 @@ pub struct GraphNetwork {
     /// Groups of DiffPool, as a share of the regions.
     pub pool_ratio: f64,
     /// Whether to compute as the released code does, with its defects; [`Training::as_released`](super::Training) learns so.
+    #[serde(skip)]
     pub as_released: bool,
 }
 
@@ -92,7 +93,7 @@ impl GraphNetwork {
         ((self.pool_ratio * nodes as f64).ceil() as usize).max(1)
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    pub(super) fn check(&self) -> Result<(), Failure> {
         let share = |v: f64| v > 0.0 && v <= 1.0;
         let problem = match self {
             Self { layers: 0, .. } => "layers must be at least 1",
@@ -143,7 +144,8 @@ impl Network for GraphNetwork {
             nodes = a.dropout(&pooling::layer(&hearing, self.hidden)?, dropout)?;
         }
         let name = format!("layers.{}", self.layers - 1);
-        let (pooled, columns) = self.pooling.read(&Hearing { a, name, nodes: &nodes, edges: &edges, settings: self })?;
+        let (pooled, columns) =
+            self.pooling.read(&Hearing { a, name, nodes: &nodes, edges: &edges, settings: self })?;
         mlp(a, "head", &pooled, &[columns, 256, 32, outputs], 0.2, 0.0)
     }
 }

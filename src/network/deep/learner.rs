@@ -11,7 +11,7 @@ use super::parameters::{Parameters, Precision, Saved};
 use super::training::{History, Lesson, Samples, Training};
 use super::values::numbers;
 use super::{Algebra, Failure, Graph, Values};
-use crate::network::{Exported, Fitted, Learner, NetworkError, Rows, Targets};
+use crate::network::{Exported, ExportedFeatures, Fitted, Learner, NetworkError, Rows, Targets};
 use crate::parallel;
 
 /// The graph's input, batch × N × N.
@@ -28,6 +28,8 @@ pub const VALUE: &str = "value";
 /// A network of layers that learns as [`Training`] says.
 #[derive(Clone, Debug)]
 pub struct DeepLearner<N> {
+    /// What tables call it.
+    pub name: String,
     /// The network.
     pub network: N,
     /// How it learns.
@@ -37,6 +39,7 @@ pub struct DeepLearner<N> {
 /// A network that has learned.
 #[derive(Debug)]
 pub struct Trained<N> {
+    name: String,
     network: N,
     parameters: Parameters,
     training: Training,
@@ -56,8 +59,13 @@ enum Outputs {
 }
 
 impl<N: Network> DeepLearner<N> {
+    /// A learner that tables call as the network calls itself.
+    pub fn new(network: N, training: Training) -> Self {
+        Self { name: network.name(), network, training }
+    }
+
     fn named(&self, error: &Failure) -> NetworkError {
-        NetworkError::Model { model: self.network.name(), problem: error.to_string() }
+        NetworkError::Model { model: self.name.clone(), problem: error.to_string() }
     }
 
     /// Learns, from drawn parameters or those of `begin`.
@@ -113,8 +121,8 @@ impl<N: Network> DeepLearner<N> {
             }
             (outputs, ..) => outputs,
         };
-        let (network, training) = (self.network.clone(), self.training.clone());
-        Ok(Trained { network, parameters, training, nodes, outputs, history })
+        let (name, network, training) = (self.name.clone(), self.network.clone(), self.training.clone());
+        Ok(Trained { name, network, parameters, training, nodes, outputs, history })
     }
 
     /// What the training samples should give, and how it is to be read.
@@ -189,7 +197,11 @@ fn samples<N: Network>(network: &N, parameters: &Parameters, batch: usize, rows:
 
 impl<N: Network> Learner for DeepLearner<N> {
     fn name(&self) -> String {
-        self.network.name()
+        self.name.clone()
+    }
+
+    fn stops(&self) -> bool {
+        true
     }
 
     fn fit(&self, train: Rows<'_>, validation: Option<Rows<'_>>, seed: u64) -> Result<Box<dyn Fitted>, NetworkError> {
@@ -215,7 +227,7 @@ impl<N: Network> Trained<N> {
     }
 
     fn named(&self, error: &Failure) -> NetworkError {
-        NetworkError::Model { model: self.network.name(), problem: error.to_string() }
+        NetworkError::Model { model: self.name.clone(), problem: error.to_string() }
     }
 
     /// What the network gives before calibration, rows × outputs.
@@ -249,11 +261,12 @@ impl<N: Network> Trained<N> {
     fn graph(&self) -> Result<Exported, Failure> {
         let graph = Graph::new(&self.parameters);
         let connectivity = graph.input(CONNECTIVITY, &[self.nodes, self.nodes]);
-        let native = self.network.native();
-        let features = match native {
+        let mut taken = None;
+        let features = match self.network.native() {
             Some(native) => {
-                let one = native.compute(Array2::eye(self.nodes).view())?;
-                graph.input(FEATURES, &[self.nodes, one.ncols()])
+                let dims = native.compute(Array2::eye(self.nodes).view())?.ncols();
+                taken = Some(ExportedFeatures { kind: native.name(), dims });
+                graph.input(FEATURES, &[self.nodes, dims])
             }
             None => self.network.features(&graph, &connectivity)?,
         };
@@ -269,8 +282,8 @@ impl<N: Network> Trained<N> {
                 graph.output(VALUE, &graph.affine(&scaled, deviation, mean)?);
             }
         }
-        let model = graph.model(&self.network.name());
-        Ok(Exported { model, features: native.map(|native| native.name()), temperature: self.temperature() })
+        let model = graph.model(&self.name);
+        Ok(Exported { model, features: taken, temperature: self.temperature() })
     }
 }
 

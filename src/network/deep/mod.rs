@@ -9,6 +9,9 @@ mod attention;
 mod baselines;
 mod batch_norm;
 mod calibration;
+mod catalogue;
+#[cfg(test)]
+mod checks;
 mod edges;
 mod error;
 mod features;
@@ -30,6 +33,7 @@ mod training;
 mod values;
 
 pub use algebra::{Algebra, Initial};
+pub use catalogue::{ENTRIES, learner};
 pub use edges::EdgeRule;
 pub use baselines::{BrainGnn, BrainNetCnn, BrainTransformer};
 pub use error::Failure;

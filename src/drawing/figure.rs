@@ -6,17 +6,17 @@ use super::page::escape;
 use super::palette::on_light;
 
 /// A letter's width in 11-unit letters, at the most: what labels are fitted by.
-pub(super) const LETTER: f64 = 6.6;
+pub(crate) const LETTER: f64 = 6.6;
 
 /// The narrower letters of ticks, of 10 units.
-pub(super) const TICK_LETTER: f64 = 6.0;
+pub(crate) const TICK_LETTER: f64 = 6.0;
 
 /// Units around a figure that is a file of its own.
-pub(super) const MARGIN: f64 = 12.0;
+pub(crate) const MARGIN: f64 = 12.0;
 
 /// One mark. Lengths are in units, from the left and the top.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// From here to there; a kind of line.
     Line(Stroke, [f64; 4]),
     /// A colour, left, top, width, height, and what it says when pointed at.
@@ -33,7 +33,7 @@ pub(super) enum Mark {
 
 /// A kind of line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stroke {
+pub(crate) enum Stroke {
     /// Behind everything, at a tick.
     Grid,
     /// Where nothing is.
@@ -46,7 +46,7 @@ pub(super) enum Stroke {
 
 /// Of letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Size {
+pub(crate) enum Size {
     /// A name.
     Label,
     /// A number beside an axis.
@@ -57,7 +57,7 @@ pub(super) enum Size {
 
 /// Where words stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     /// They begin there.
     Start,
     /// In the middle.
@@ -106,16 +106,16 @@ pub struct Figure {
     pub name: &'static str,
     /// What it shows, in words.
     pub what: String,
-    pub(super) width: f64,
-    pub(super) height: f64,
-    pub(super) marks: Vec<Mark>,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    pub(crate) marks: Vec<Mark>,
     /// Colours and what they stand for.
-    pub(super) key: Vec<(&'static str, String)>,
+    pub(crate) key: Vec<(&'static str, String)>,
 }
 
 impl Figure {
     /// Inside the page.
-    pub(super) fn inline(&self) -> String {
+    pub(crate) fn inline(&self) -> String {
         let parts: String = self.marks.iter().map(|mark| svg(mark, false)).collect();
         let (width, height, what) = (self.width, self.height, escape(&self.what));
         format!(r#"<svg viewBox="0 0 {width:.0} {height:.0}" role="img" aria-label="{what}">{parts}</svg>"#)
@@ -134,7 +134,7 @@ impl Figure {
     }
 
     /// With a margin, what it shows as a heading, and its key.
-    pub(super) fn sheet(&self) -> Figure {
+    pub(crate) fn sheet(&self) -> Figure {
         let mut marks = Vec::new();
         let width = self.width + 2.0 * MARGIN;
         let room = (self.width / (LETTER * 12.0 / 11.0)) as usize;
@@ -223,7 +223,7 @@ fn svg(mark: &Mark, file: bool) -> String {
 }
 
 /// `words`, or as many of their letters as fit.
-pub(super) fn fitted(words: &str, width: f64, letter: f64) -> String {
+pub(crate) fn fitted(words: &str, width: f64, letter: f64) -> String {
     let most = (width / letter) as usize;
     if words.chars().count() <= most {
         return words.to_owned();

@@ -39,27 +39,27 @@ const COLOURS: [(&str, &str, &str); 31] = [
 ];
 
 /// Steps of r in the brain, from nothing to the most.
-pub(super) const HEAT: [&str; 10] = ["h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7", "h8", "h9"];
+pub(crate) const HEAT: [&str; 10] = ["h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7", "h8", "h9"];
 
 /// The colour of a feature space by its place; they come again after ten.
-pub(super) fn series(place: usize) -> &'static str {
+pub(crate) fn series(place: usize) -> &'static str {
     const SERIES: [&str; 10] = ["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"];
     SERIES.get(place % SERIES.len()).copied().unwrap_or("s0")
 }
 
 /// A colour on light ground, such as `#0072b2`.
-pub(super) fn on_light(name: &str) -> &'static str {
+pub(crate) fn on_light(name: &str) -> &'static str {
     COLOURS.iter().find(|(known, ..)| *known == name).map_or("#000000", |(_, light, _)| light)
 }
 
 /// The same as red, green and blue.
-pub(super) fn rgb(name: &str) -> [u8; 3] {
+pub(crate) fn rgb(name: &str) -> [u8; 3] {
     let digits = on_light(name).get(1..).unwrap_or_default();
     [0, 2, 4].map(|at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0))
 }
 
 /// The page's variables, and a class for each colour.
-pub(super) fn css() -> String {
+pub(crate) fn css() -> String {
     let variables = |dark: bool| -> String {
         let of =
             |(name, light, on_dark): &(&str, &str, &str)| format!("--{name}:{};", if dark { on_dark } else { light });

@@ -1,7 +1,7 @@
 //! Where does a value stand? Between two ends of a line, in units from the left or the top.
 
 /// Values from one end to the other, with ticks.
-pub(super) struct Scale {
+pub(crate) struct Scale {
     low: f64,
     high: f64,
     from: f64,
