@@ -33,9 +33,9 @@ mod training;
 mod values;
 
 pub use algebra::{Algebra, Initial};
+pub use baselines::{BrainGnn, BrainNetCnn, BrainTransformer};
 pub use catalogue::{ENTRIES, learner};
 pub use edges::EdgeRule;
-pub use baselines::{BrainGnn, BrainNetCnn, BrainTransformer};
 pub use error::Failure;
 pub use features::{Eigenvectors, NodeFeatures};
 pub use graph::{Graph, Symbol};

@@ -37,7 +37,12 @@ impl<'p> Values<'p> {
     /// A pass that learns, whose dropout is drawn with this number of the parameters' seed.
     pub fn learn(parameters: &'p Parameters, draw: usize) -> Self {
         let draws = Draws::new(parameters.seed() ^ 0x00d2_0b00, draw);
-        Self { parameters, purpose: Purpose::Learn(RefCell::new(draws)), penalty: RefCell::default(), classes: RefCell::default() }
+        Self {
+            parameters,
+            purpose: Purpose::Learn(RefCell::new(draws)),
+            penalty: RefCell::default(),
+            classes: RefCell::default(),
+        }
     }
 
     /// A pass that learns, in which normalisation and dropout are as they are after learning.
@@ -84,7 +89,7 @@ impl Algebra for Values<'_> {
     }
 
     fn frozen(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Tensor, Failure> {
-        Ok(self.parameters.parameter(name, shape, initial)?.detach())
+        self.parameters.frozen(name, shape, initial)
     }
 
     fn constant(&self, values: &[f64], shape: &[usize]) -> Result<Tensor, Failure> {

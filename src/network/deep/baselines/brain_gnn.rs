@@ -109,7 +109,13 @@ impl BrainGnn {
         a.add(&a.matmul(&a.softmax(&a.add(edges, &absent)?)?, x)?, &bias)
     }
 
-    fn pool<A: Algebra>(&self, a: &A, name: &str, x: &A::Tensor, consistency: f64) -> Result<Pooled<A::Tensor>, Failure> {
+    fn pool<A: Algebra>(
+        &self,
+        a: &A,
+        name: &str,
+        x: &A::Tensor,
+        consistency: f64,
+    ) -> Result<Pooled<A::Tensor>, Failure> {
         let (nodes, columns) = (a.size(x, -2)?, a.size(x, -1)?);
         let direction = Initial::Uniform(1.0 / (columns as f64).sqrt());
         let direction = a.parameter(&format!("{name}.direction"), &[columns, 1], direction)?;

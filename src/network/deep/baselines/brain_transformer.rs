@@ -123,7 +123,14 @@ impl Network for BrainTransformer {
             x = self.layer(a, &format!("layers.{layer}"), &x, width)?;
         }
         let all = nodes * width;
-        let z = mlp(a, "readout", &a.reshape(&x, &[0, all as isize])?, &[all, self.encoder, self.encoder, all], SLOPE, 0.0)?;
+        let z = mlp(
+            a,
+            "readout",
+            &a.reshape(&x, &[0, all as isize])?,
+            &[all, self.encoder, self.encoder, all],
+            SLOPE,
+            0.0,
+        )?;
         let z = a.reshape(&z, &[0, nodes as isize, width as isize])?;
         let clusters = self.clusters.min(width);
         let centres = a.frozen("readout.centres", &[width, clusters], Initial::Orthonormal)?;
