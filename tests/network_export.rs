@@ -4,9 +4,17 @@
 mod common;
 mod network_support;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayD, Axis, stack};
 use network_support::{apart, onnxruntime, planted, rows};
+use neurod::encoders::inspect;
+use neurod::network::deep::algebra::Unary;
+use neurod::network::deep::layers::{layer_norm, linear};
+use neurod::network::deep::{
+    Algebra, DeepLearner, EdgeRule, Failure, GraphNetwork, Initial, Messages, Network, NodeFeatures, Perceptron,
+    Pooling, Trained, Training,
+};
 use neurod::network::deep::{DeepLearner, Network, Perceptron, Trained, Training};
+use neurod::network::{Fitted, Networks, Targets};
 use neurod::network::{Fitted, Targets};
 
 /// Learns for two epochs, so that the running statistics are not those it began with.

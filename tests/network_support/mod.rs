@@ -39,6 +39,7 @@ pub fn planted(samples: usize, nodes: usize, effect: f64, seed: u64) -> (Network
         connectivity,
         samples: name("sample", samples),
         participants: name("sub", samples),
+        labels: vec![String::new(); samples],
         regions: name("region", nodes),
         ..Networks::default()
     };

@@ -98,8 +98,8 @@ impl Explicit<'_> {
 
     /// The messages' linear layer, of the parts of one message side by side.
     fn through(&self, parts: &[Array1<f64>]) -> Array1<f64> {
-        let views: Vec<_> = parts.iter().map(Array1::view).collect();
-        let message = concatenate(Axis(0), &views).unwrap();
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+        let message: Array1<f64> = concatenate(Axis(0), &views).unwrap();
         message.dot(&self.parameter("message.weight")) + self.parameter("message.bias").row(0)
     }
 
@@ -158,7 +158,7 @@ impl Explicit<'_> {
                 }
             }));
         }
-        let views: Vec<_> = out.iter().map(Array2::view).collect();
+        let views: Vec<_> = out.iter().map(|part| part.view()).collect();
         concatenate(Axis(1), &views).unwrap() + self.parameter("bias").row(0)
     }
 

@@ -265,7 +265,7 @@ impl<N: Network> Trained<N> {
         let features = match self.network.native() {
             Some(native) => {
                 let dims = native.compute(Array2::eye(self.nodes).view())?.ncols();
-                taken = Some(ExportedFeatures { kind: native.name(), dims });
+                taken = Some(ExportedFeatures { kind: native.kind(), dims });
                 graph.input(FEATURES, &[self.nodes, dims])
             }
             None => self.network.features(&graph, &connectivity)?,

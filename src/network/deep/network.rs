@@ -40,7 +40,7 @@ pub trait Network: Clone + Send + Sync + 'static {
 /// Node features that are computed outside of the graph.
 pub trait NativeFeatures: Send + Sync {
     /// How a manifest names them.
-    fn name(&self) -> String;
+    fn kind(&self) -> String;
 
     /// Of one network (N × N), N × F.
     ///

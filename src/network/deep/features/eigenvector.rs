@@ -57,7 +57,7 @@ impl Eigenvectors {
 }
 
 impl NativeFeatures for super::super::GraphNetwork {
-    fn name(&self) -> String {
+    fn kind(&self) -> String {
         "eigenvector".into()
     }
 
