@@ -1,7 +1,7 @@
 """What do plain PyTorch modules make of the same weights? Writes network_models.json (python3, torch 1.13, numpy 1.24).
 
 Each network is written as its authors release it (graphs as lists of edges, convolutions as convolutions, torch's own encoder
-layer), with the differences that docs/networks-models.md names. Weights, running statistics and samples are sines that
+layer), with the differences that docs/network-baselines.md names. Weights, running statistics and samples are sines that
 tests/network_models.rs computes as well, so that the file holds only what comes out: the losses of five steps of Adam on all
 samples, and the logits after one pass that learns nothing but the running statistics.
 """

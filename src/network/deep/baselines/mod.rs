@@ -1,7 +1,7 @@
 //! What do others make of networks of regions? The deep baselines of the paper's table and its successor, one file each.
 //!
 //! They are written over the same [`Algebra`](super::Algebra) as the graph networks, so that they learn, are calibrated and are
-//! exported as those are. `docs/networks-models.md` says what was chosen where papers and released codes differ.
+//! exported as those are. `docs/network-baselines.md` says what was chosen where papers and released codes differ.
 
 mod brain_gnn;
 mod brain_net_cnn;
