@@ -21,6 +21,9 @@ pub enum Initial {
     Glorot,
     /// Ones on the diagonal of the last two axes.
     Identity,
+    /// Columns of length 1 at right angles to each other (Gram–Schmidt on Glorot's uniform), of rows × columns with at least as
+    /// many rows.
+    Orthonormal,
 }
 
 /// What networks are written in.
@@ -34,6 +37,12 @@ pub trait Algebra {
     /// One of this name with another shape.
     fn parameter(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Self::Tensor, Failure>;
 
+    /// Numbers that are drawn as a parameter is, and saved as one, but not learned.
+    ///
+    /// # Errors
+    /// One of this name with another shape.
+    fn frozen(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Self::Tensor, Failure>;
+
     /// Numbers that are not learned, row-major.
     ///
     /// # Errors
@@ -45,6 +54,16 @@ pub trait Algebra {
     /// # Errors
     /// None but the machine's.
     fn penalise(&self, weight: f64, value: &Self::Tensor) -> Result<(), Failure>;
+
+    /// Adds `weight` times the variance within each class of each column of `value` (batch × columns), summed over columns and
+    /// classes, to the loss; of no effect where nothing is learned, or what is learned are no classes.
+    ///
+    /// # Errors
+    /// Rows of another number than the batch has.
+    fn penalise_spread(&self, weight: f64, value: &Self::Tensor) -> Result<(), Failure>;
+
+    /// Whether something is learned, so that a penalty is worth computing.
+    fn learns(&self) -> bool;
 
     /// How long an axis other than the batch is.
     ///

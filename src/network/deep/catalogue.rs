@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::network::Network;
-use super::{DeepLearner, GraphNetwork, Perceptron, Training};
+use super::{BrainGnn, BrainNetCnn, BrainTransformer, DeepLearner, GraphNetwork, Perceptron, Training};
 use crate::network::benchmark::{Entry, Family, Learns, Make, Needs};
 use crate::network::{Learner, NetworkError};
 
@@ -47,6 +47,9 @@ pub const ENTRIES: &[Entry] = &[
     row("sum-pooling", POOLING, "settings.pooling = \"sum\""),
     row("diffpool", POOLING, "settings.pooling = \"diffpool\""),
     entry("mlp", PEERS, "", learner::<Perceptron>),
+    entry("brainnetcnn", PEERS, "", learner::<BrainNetCnn>),
+    entry("braingnn", PEERS, "", learner::<BrainGnn>),
+    entry("brain-network-transformer", PEERS, "", learner::<BrainTransformer>),
 ];
 
 const fn row(name: &'static str, group: &'static str, settings: &'static str) -> Entry {

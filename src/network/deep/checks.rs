@@ -198,7 +198,11 @@ fn the_closed_forms_are_the_sums_over_explicit_edges() {
 }
 
 /// Compares the gradient of a scalar with central differences, at a few entries of every parameter.
-fn gradients_are_right(what: &str, parameters: &Parameters, scalar: impl Fn(&Values<'_>) -> Result<Tensor, Failure>) {
+pub(super) fn gradients_are_right(
+    what: &str,
+    parameters: &Parameters,
+    scalar: impl Fn(&Values<'_>) -> Result<Tensor, Failure>,
+) {
     let loss = |a: &Values<'_>| {
         let value = scalar(a).unwrap();
         match a.penalty() {

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use candle_core::{DType, Tensor};
+
 use super::Failure;
 use super::algebra::{Algebra, Binary, Initial, Unary, place};
 use super::parameters::Parameters;
@@ -71,6 +73,12 @@ impl<'p> Graph<'p> {
         self.initialise(name, &shape, Numbers::Ints(values))
     }
 
+    /// A parameter as it is now.
+    fn written(&self, name: &str, tensor: &Tensor) -> Result<Symbol, Failure> {
+        let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        Ok(self.initialise(name.into(), tensor.dims(), Numbers::Floats(values)))
+    }
+
     fn scalar(&self, value: f64) -> Symbol {
         let value = value as f32;
         // Named after its bits, so that one number is there once.
@@ -129,9 +137,11 @@ impl Algebra for Graph<'_> {
     type Tensor = Symbol;
 
     fn parameter(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Symbol, Failure> {
-        let tensor = self.parameters.parameter(name, shape, initial)?;
-        let values = tensor.flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>()?;
-        Ok(self.initialise(name.into(), shape, Numbers::Floats(values)))
+        self.written(name, &self.parameters.parameter(name, shape, initial)?)
+    }
+
+    fn frozen(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Symbol, Failure> {
+        self.written(name, &self.parameters.frozen(name, shape, initial)?)
     }
 
     fn constant(&self, values: &[f64], shape: &[usize]) -> Result<Symbol, Failure> {
@@ -144,6 +154,14 @@ impl Algebra for Graph<'_> {
 
     fn penalise(&self, _weight: f64, _value: &Symbol) -> Result<(), Failure> {
         Ok(())
+    }
+
+    fn penalise_spread(&self, _weight: f64, _value: &Symbol) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn learns(&self) -> bool {
+        false
     }
 
     fn size(&self, x: &Symbol, axis: isize) -> Result<usize, Failure> {

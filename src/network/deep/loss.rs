@@ -24,6 +24,13 @@ impl Wanted {
         }
     }
 
+    /// Says to a pass which class each sample is, in this share of the loss; of numbers there is nothing to say.
+    pub(super) fn classify(&self, a: &Values<'_>, share: f64) {
+        if let Self::Classes(of, _) = self {
+            a.classify(share, of);
+        }
+    }
+
     /// The mean loss, a scalar: −Σ w log p / Σ w of classes as torch's `nll_loss` has it, or the mean squared error.
     pub(super) fn loss(&self, a: &Values<'_>, outputs: &Tensor) -> Result<Tensor, Failure> {
         let count = a.size(outputs, 0)? as f64;

@@ -6,6 +6,7 @@
 mod adam;
 pub mod algebra;
 mod attention;
+mod baselines;
 mod batch_norm;
 mod calibration;
 mod catalogue;
@@ -32,6 +33,7 @@ mod training;
 mod values;
 
 pub use algebra::{Algebra, Initial};
+pub use baselines::{BrainGnn, BrainNetCnn, BrainTransformer};
 pub use catalogue::{ENTRIES, learner};
 pub use edges::EdgeRule;
 pub use error::Failure;

@@ -32,6 +32,8 @@ pub struct Running {
 pub struct Saved {
     /// What was learned.
     pub learned: Vec<(String, Vec<usize>, Vec<f64>)>,
+    /// What was drawn once, and is not learned.
+    pub frozen: Vec<(String, Vec<usize>, Vec<f64>)>,
     /// What batch normalisation has seen, by name.
     pub running: BTreeMap<String, Running>,
 }
@@ -48,7 +50,21 @@ pub struct Parameters {
 #[derive(Debug, Default)]
 struct Entries {
     learned: Vec<(String, Var)>,
+    frozen: Vec<(String, Var)>,
     running: BTreeMap<String, Running>,
+}
+
+/// Those that are learned, or those that are not.
+type Among = fn(&mut Entries) -> &mut Vec<(String, Var)>;
+
+impl Entries {
+    fn learned(&mut self) -> &mut Vec<(String, Var)> {
+        &mut self.learned
+    }
+
+    fn frozen(&mut self) -> &mut Vec<(String, Var)> {
+        &mut self.frozen
+    }
 }
 
 impl Parameters {
@@ -77,20 +93,30 @@ impl Parameters {
         })
     }
 
+    /// What is learned under this name; drawn where it is first asked for.
     pub(super) fn parameter(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Tensor, Failure> {
+        self.named(Entries::learned, name, shape, initial)
+    }
+
+    /// The same of what is not learned.
+    pub(super) fn frozen(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Tensor, Failure> {
+        Ok(self.named(Entries::frozen, name, shape, initial)?.detach())
+    }
+
+    fn named(&self, among: Among, name: &str, shape: &[usize], initial: Initial) -> Result<Tensor, Failure> {
         let mut entries = self.entries();
-        if let Some((_, var)) = entries.learned.iter().find(|(n, _)| n == name) {
+        if let Some((_, var)) = among(&mut entries).iter().find(|(n, _)| n == name) {
             if var.dims() != shape {
                 let problem = format!("is {:?}, where {shape:?} is needed", var.dims());
                 return Err(Failure::Parameter { name: name.into(), problem });
             }
             return Ok(var.as_tensor().clone());
         }
-        let mut draws = Draws::new(self.seed, entries.learned.len());
+        let mut draws = Draws::new(self.seed, entries.learned.len() + entries.frozen.len());
         let values = draw(&mut draws, shape, initial);
         let var = Var::from_tensor(&self.tensor(&values, shape)?)?;
         let tensor = var.as_tensor().clone();
-        entries.learned.push((name.into(), var));
+        among(&mut entries).push((name.into(), var));
         Ok(tensor)
     }
 
@@ -120,11 +146,15 @@ impl Parameters {
     /// None but the machine's.
     pub fn save(&self) -> Result<Saved, Failure> {
         let entries = self.entries();
-        let learned = entries.learned.iter().map(|(name, var)| {
-            let values = var.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
-            Ok((name.clone(), var.dims().to_vec(), values))
-        });
-        Ok(Saved { learned: learned.collect::<Result<_, Failure>>()?, running: entries.running.clone() })
+        let values = |of: &[(String, Var)]| {
+            let one = |(name, var): &(String, Var)| {
+                let values = var.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+                Ok((name.clone(), var.dims().to_vec(), values))
+            };
+            of.iter().map(one).collect::<Result<_, Failure>>()
+        };
+        let (learned, frozen) = (values(&entries.learned)?, values(&entries.frozen)?);
+        Ok(Saved { learned, frozen, running: entries.running.clone() })
     }
 
     /// All of it, as it was then; parameters that are not there yet are made.
@@ -132,11 +162,14 @@ impl Parameters {
     /// # Errors
     /// A parameter of another shape.
     pub fn restore(&self, saved: &Saved) -> Result<(), Failure> {
-        for (name, shape, values) in &saved.learned {
-            self.parameter(name, shape, Initial::Constant(0.0))?;
-            let tensor = self.tensor(values, shape)?;
-            if let Some((_, var)) = self.entries().learned.iter().find(|(n, _)| n == name) {
-                var.set(&tensor)?;
+        let all: [(Among, _); 2] = [(Entries::learned, &saved.learned), (Entries::frozen, &saved.frozen)];
+        for (among, values) in all {
+            for (name, shape, values) in values {
+                self.named(among, name, shape, Initial::Constant(0.0))?;
+                let tensor = self.tensor(values, shape)?;
+                if let Some((_, var)) = among(&mut self.entries()).iter().find(|(n, _)| n == name) {
+                    var.set(&tensor)?;
+                }
             }
         }
         self.entries().running.clone_from(&saved.running);
@@ -157,6 +190,30 @@ fn draw(draws: &mut Draws, shape: &[usize], initial: Initial) -> Vec<f64> {
             let bound = (6.0 / (rows + columns) as f64).sqrt();
             (0..count).map(|_| uniform(bound)).collect()
         }
+        Initial::Orthonormal => {
+            let bound = (6.0 / (rows + columns) as f64).sqrt();
+            let drawn: Vec<f64> = (0..count).map(|_| uniform(bound)).collect();
+            orthonormal(&drawn, columns)
+        }
         Initial::Identity => (0..count).map(|i| f64::from(i / columns % rows == i % columns)).collect(),
     }
+}
+
+/// The columns of a row-major matrix, made orthonormal one after the other; twice, because once leaves what rounding leaves.
+fn orthonormal(matrix: &[f64], columns: usize) -> Vec<f64> {
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(columns);
+    for column in 0..columns {
+        let mut v: Vec<f64> = matrix.iter().skip(column).step_by(columns).copied().collect();
+        for _ in 0..2 {
+            for u in &basis {
+                let along: f64 = u.iter().zip(&v).map(|(u, v)| u * v).sum();
+                v.iter_mut().zip(u).for_each(|(v, u)| *v -= along * u);
+            }
+            let length = v.iter().map(|v| v * v).sum::<f64>().sqrt();
+            v.iter_mut().for_each(|v| *v /= length);
+        }
+        basis.push(v);
+    }
+    let rows = matrix.len() / columns.max(1);
+    (0..rows).flat_map(|row| basis.iter().filter_map(move |u| u.get(row).copied())).collect()
 }

@@ -226,6 +226,7 @@ impl<N: Network> Lesson<'_, N> {
     ) -> Result<Tensor, Failure> {
         let (batch, alpha) = (samples.of(rows)?, self.training.mixup);
         if alpha == 0.0 {
+            wanted.of(rows).classify(values, 1.0);
             return wanted.of(rows).loss(values, &self.outputs(values, &batch)?);
         }
         let [a, b] = [draws.gamma(alpha), draws.gamma(alpha)];
@@ -233,6 +234,8 @@ impl<N: Network> Lesson<'_, N> {
         let mut others = rows.to_vec();
         draws.shuffle(&mut others);
         let mixed = batch.mix(&samples.of(&others)?, share, !self.training.as_released)?;
+        wanted.of(rows).classify(values, share);
+        wanted.of(&others).classify(values, 1.0 - share);
         let outputs = self.outputs(values, &mixed)?;
         let one = wanted.of(rows).loss(values, &outputs)?;
         let other = wanted.of(&others).loss(values, &outputs)?;

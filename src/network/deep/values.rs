@@ -29,23 +29,35 @@ pub struct Values<'p> {
     parameters: &'p Parameters,
     purpose: Purpose,
     penalty: RefCell<Option<Tensor>>,
+    /// Shares of the loss, and of each sample its class in that share; mixing makes two.
+    classes: RefCell<Vec<(f64, Vec<usize>)>>,
 }
 
 impl<'p> Values<'p> {
     /// A pass that learns, whose dropout is drawn with this number of the parameters' seed.
     pub fn learn(parameters: &'p Parameters, draw: usize) -> Self {
         let draws = Draws::new(parameters.seed() ^ 0x00d2_0b00, draw);
-        Self { parameters, purpose: Purpose::Learn(RefCell::new(draws)), penalty: RefCell::default() }
+        Self {
+            parameters,
+            purpose: Purpose::Learn(RefCell::new(draws)),
+            penalty: RefCell::default(),
+            classes: RefCell::default(),
+        }
     }
 
     /// A pass that learns, in which normalisation and dropout are as they are after learning.
     pub fn learn_frozen(parameters: &'p Parameters) -> Self {
-        Self { parameters, purpose: Purpose::LearnFrozen, penalty: RefCell::default() }
+        Self { parameters, purpose: Purpose::LearnFrozen, penalty: RefCell::default(), classes: RefCell::default() }
     }
 
     /// A pass that predicts.
     pub fn predict(parameters: &'p Parameters) -> Self {
-        Self { parameters, purpose: Purpose::Predict, penalty: RefCell::default() }
+        Self { parameters, purpose: Purpose::Predict, penalty: RefCell::default(), classes: RefCell::default() }
+    }
+
+    /// Says which class each sample of this pass is, in this share of the loss.
+    pub(super) fn classify(&self, share: f64, classes: &[usize]) {
+        self.classes.borrow_mut().push((share, classes.to_vec()));
     }
 
     /// The sum of what the network was penalised for.
@@ -76,6 +88,10 @@ impl Algebra for Values<'_> {
         Ok(if matches!(self.purpose, Purpose::Predict) { tensor.detach() } else { tensor })
     }
 
+    fn frozen(&self, name: &str, shape: &[usize], initial: Initial) -> Result<Tensor, Failure> {
+        self.parameters.frozen(name, shape, initial)
+    }
+
     fn constant(&self, values: &[f64], shape: &[usize]) -> Result<Tensor, Failure> {
         self.parameters.tensor(values, shape)
     }
@@ -88,6 +104,26 @@ impl Algebra for Values<'_> {
             None => value,
         });
         Ok(())
+    }
+
+    fn penalise_spread(&self, weight: f64, value: &Tensor) -> Result<(), Failure> {
+        for (share, of) in self.classes.borrow().iter() {
+            let (batch, classes) = (of.len(), of.iter().max().map_or(0, |last| last + 1));
+            let size = |class: usize| of.iter().filter(|c| **c == class).count() as f64;
+            let shares: Vec<f64> = of.iter().map(|class| 1.0 / size(*class)).collect();
+            let belongs = of.iter().flat_map(|class| (0..classes).map(move |c| f64::from(c == *class)));
+            let belongs = self.constant(&belongs.collect::<Vec<_>>(), &[batch, classes])?;
+            let shares = self.constant(&shares, &[batch, 1])?;
+            let means = self.matmul(&self.transpose(&self.mul(&belongs, &shares)?)?, value)?;
+            let apart = self.sub(value, &self.matmul(&belongs, &means)?)?;
+            let spread = self.mul(&self.sum(&self.mul(&apart, &apart)?, -1)?, &shares)?;
+            self.penalise(weight * share * batch as f64, &spread)?;
+        }
+        Ok(())
+    }
+
+    fn learns(&self) -> bool {
+        !matches!(self.purpose, Purpose::Predict)
     }
 
     fn size(&self, x: &Tensor, axis: isize) -> Result<usize, Failure> {
