@@ -88,7 +88,12 @@ fn every_model_of_classes_reads_a_planted_effect_and_no_look_is_chance() {
     let two: Vec<String> = (0..120).map(|s| if (s / 2) % 3 == 0 { "a" } else { "b" }.to_owned()).collect();
     let two = benchmark(&networks, &Targets::classes(&two).unwrap(), &named(&models));
     for (name, (score, chosen)) in three.iter().chain(&two) {
-        let (low, high) = if name == "majority" { (0.5, 0.5) } else { (0.85, 1.0) };
+        let (low, high) = match name.as_str() {
+            "majority" => (0.5, 0.5),
+            // Its embedding is of what varies most, and knows no label.
+            "m2e" => (0.75, 1.0),
+            _ => (0.85, 1.0),
+        };
         assert!((low..=high).contains(score), "{name}: {score}");
         assert_eq!(chosen.iter().all(Option::is_some), name.ends_with("-tuned"), "{name}: {chosen:?}");
     }
