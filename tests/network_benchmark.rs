@@ -88,7 +88,12 @@ fn every_model_of_classes_reads_a_planted_effect_and_no_look_is_chance() {
     let two: Vec<String> = (0..120).map(|s| if (s / 2) % 3 == 0 { "a" } else { "b" }.to_owned()).collect();
     let two = benchmark(&networks, &Targets::classes(&two).unwrap(), &named(&models));
     for (name, (score, chosen)) in three.iter().chain(&two) {
-        let (low, high) = if name == "majority" { (0.5, 0.5) } else { (0.85, 1.0) };
+        let (low, high) = match name.as_str() {
+            "majority" => (0.5, 0.5),
+            // Its embedding is of what varies most, and knows no label.
+            "m2e" => (0.75, 1.0),
+            _ => (0.85, 1.0),
+        };
         assert!((low..=high).contains(score), "{name}: {score}");
         assert_eq!(chosen.iter().all(Option::is_some), name.ends_with("-tuned"), "{name}: {chosen:?}");
     }
@@ -179,15 +184,15 @@ fn done(output: &Output) -> String {
 }
 
 /// A folder with networks.npz and participants.tsv, whose person 5 has no diagnosis.
-fn folder(name: &str) -> PathBuf {
+fn folder(name: &str, nodes: usize) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("network_benchmark").join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
-    networks::write(&folder.join("networks.npz"), &planted(30, 24, |person| f64::from(person % 2 == 0))).unwrap();
+    networks::write(&folder.join("networks.npz"), &planted(30, nodes, |person| f64::from(person % 2 == 0))).unwrap();
     let mut table = String::from("participant_id\tdiagnosis\tage\tsite\tgrade\n");
     for person in 0..30 {
         let diagnosis = if person == 5 { "n/a" } else { ["ill", "well"][person % 2] };
-        table += &format!("p{person}\t{diagnosis}\t{}\ts{}\tone\n", 20 + person % 2 * 10 + person, person % 6 / 2);
+        table += &format!("p{person}\t{diagnosis}\t{}\ts{}\tone\n", 20 + person % 2 * 30 + person / 5, person % 6 / 2);
     }
     fs::write(folder.join("participants.tsv"), table).unwrap();
     folder
@@ -222,7 +227,7 @@ const WHOLE: [&str; 7] = [
 
 #[test]
 fn a_run_that_was_killed_goes_on_and_ends_in_the_same_bytes() {
-    let (whole, cut) = (folder("whole"), folder("cut"));
+    let (whole, cut) = (folder("whole", 24), folder("cut", 24));
     let said = done(&neurod(&whole, &WHOLE).output().unwrap());
     assert!(said.contains("Left out for want of a label: 2 samples."), "{said}");
     let mut child = neurod(&cut, &WHOLE).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -242,10 +247,11 @@ fn a_run_that_was_killed_goes_on_and_ends_in_the_same_bytes() {
     // What was finished is not computed again: a mark on it is still there.
     let kept = fs::read_dir(cut.join("out/progress")).unwrap().map(|entry| entry.unwrap().path());
     let kept = kept.filter(|path| path.extension().is_some_and(|e| e == "json")).min().unwrap();
-    let marked = fs::read_to_string(&kept).unwrap().replacen("\"seconds\":", "\"seconds\":1000", 1);
-    fs::write(&kept, marked).unwrap();
+    let mut marked: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+    marked["seconds"] = 1000.0.into();
+    fs::write(&kept, marked.to_string()).unwrap();
     done(&neurod(&cut, &WHOLE).output().unwrap());
-    assert!(fs::read_to_string(cut.join("out/timing.tsv")).unwrap().contains("\t1000"));
+    assert!(fs::read_to_string(cut.join("out/timing.tsv")).unwrap().contains("\t1000.000"));
     assert_eq!(finished(), 25, "five models on five folds");
     let (one, other) = (results(&whole.join("out")), results(&cut.join("out")));
     assert!(one.len() >= 9, "{:?}", one.keys());
@@ -257,7 +263,7 @@ fn a_run_that_was_killed_goes_on_and_ends_in_the_same_bytes() {
 
 #[test]
 fn what_cannot_be_asked_says_why_and_what_to_do() {
-    let folder = folder("wrong");
+    let folder = folder("wrong", 6);
     let says = |arguments: &[&str], wanted: &str| {
         let output = neurod(&folder, &[&["networks.npz", "--out", "out"], arguments].concat()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -284,7 +290,7 @@ fn what_cannot_be_asked_says_why_and_what_to_do() {
 
 #[test]
 fn sites_stay_apart_folds_of_one_class_are_counted_and_numbers_are_learned() {
-    let folder = folder("sites");
+    let folder = folder("sites", 6);
     // A site of one diagnosis: its fold has no AUC; all others are scored.
     let table = fs::read_to_string(folder.join("participants.tsv")).unwrap();
     let table: String = table
@@ -343,7 +349,7 @@ fn heat_and_rating_are_told_apart_as_scikit_learn_tells_them() {
     let data = std::env::current_dir().unwrap().join(cache).join("data/heatpain");
     let found = data.is_dir().then_some(()).ok_or_else(|| format!("{}: run `make assets`", data.display()));
     let Some(()) = common::peer("heat pain data", found) else { return };
-    let folder = folder("heat");
+    let folder = folder("heat", 6);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/network_reference.py");
     let peer = |arguments: &[&str]| {
         let output = Command::new(&python).current_dir(&folder).arg(&script).args(arguments).output().unwrap();
