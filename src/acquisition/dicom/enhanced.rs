@@ -6,8 +6,8 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use super::elements::Set;
-use super::scan::{Component, Header, component, date_time, step};
 use super::pixels::{Pixels, Rescale};
+use super::scan::{Component, Header, component, date_time, step};
 use super::stack::{Plane, Slice, stack};
 use super::{DicomError, Volume};
 

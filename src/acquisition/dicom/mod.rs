@@ -11,8 +11,8 @@
 mod csa;
 mod elements;
 mod enhanced;
-mod scan;
 mod pixels;
+mod scan;
 mod stack;
 
 use thiserror::Error;
