@@ -37,7 +37,7 @@ fn volumes(folder: &Path, files: &Value) -> Vec<(Header, Volume)> {
         let bytes = fs::read(folder.join(file.as_str().unwrap())).unwrap();
         match read(&bytes).unwrap_or_else(|e| panic!("{file}: {e}")) {
             Scan::Slice(header, slice) => {
-                headers.push(header);
+                headers.push(*header);
                 slices.push(slice);
             }
             Scan::Volumes(volumes) => whole.extend(volumes),

@@ -1,6 +1,11 @@
 //! A folder of volumes survives what scanners do to it: every fault is counted, and no row is misaligned.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "figures are shown; one test measures real time, and writes while the source waits"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -52,7 +57,7 @@ fn nifti(path: &Path, dims: [usize; 3], volumes: usize, value: impl Fn(usize, us
 
 /// Label 1 in one half of the voxels, 2 in the other.
 fn label(voxel: usize) -> i16 {
-    if voxel % 2 == 0 { 1 } else { 2 }
+    if voxel.is_multiple_of(2) { 1 } else { 2 }
 }
 
 struct Bench {
@@ -144,7 +149,7 @@ fn survives(flavour: Flavour, volumes: usize, faults: &str) {
         clock.advance_to(Instant::from_seconds(now));
         rows(&mut source, &mut block, &mut came);
         // Old files are taken away, as archives do: what is remembered of them must go as well.
-        if now as usize % 200 == 0 {
+        if (now as usize).is_multiple_of(200) {
             written.retain(|(at, name)| {
                 let old = now - at >= 60.0;
                 if old {

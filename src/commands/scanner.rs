@@ -5,13 +5,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::signals;
 use crate::acquisition::file::Speed;
 use crate::cli::{ScanFormat, ScannerArgs};
+use crate::frame::{Clock, MonotonicClock};
 use crate::scanner::{Export, ExportConfig, FaultRates, Flavour, ScanFault};
 
 /// The longest sleep before the end is asked about again.
@@ -48,7 +49,7 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
     let mut truth = args.truth.as_deref().map(Truth::create).transpose()?;
     let stop = signals::stop_asked()?;
     let mut counts: BTreeMap<ScanFault, u64> = BTreeMap::new();
-    let (began, mut files) = (Instant::now(), 0u64);
+    let (began, mut files) = (MonotonicClock.now(), 0u64);
     loop {
         let writing = export.next_writing()?;
         for (volume, fault) in export.take_truth() {
@@ -59,12 +60,12 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
         }
         let Some(writing) = writing else { break };
         if let Speed::Times(factor) = speed {
-            let due = Duration::try_from_secs_f64(writing.at / factor)?;
-            while let Some(left) = due.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
-                if stop.load(Ordering::Relaxed) {
+            loop {
+                let left = writing.at / factor - (MonotonicClock.now() - began);
+                if left <= 0.0 || stop.load(Ordering::Relaxed) {
                     break;
                 }
-                std::thread::sleep(left.min(NAP));
+                std::thread::sleep(Duration::try_from_secs_f64(left).unwrap_or(NAP).min(NAP));
             }
         }
         if stop.load(Ordering::Relaxed) {

@@ -66,7 +66,7 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scan {
     /// One slice of a volume.
-    Slice(Header, Slice),
+    Slice(Box<Header>, Slice),
     /// A whole volume or several, in order of time.
     Volumes(Vec<(Header, Volume)>),
 }
@@ -101,7 +101,7 @@ pub fn read(bytes: &[u8]) -> Result<Scan, DicomError> {
     }
     let size = [pixels.columns, pixels.rows];
     let slice = Slice { plane, size, step, values: pixels.frame(0, rescale).collect() };
-    Ok(Scan::Slice(header, slice))
+    Ok(Scan::Slice(Box::new(header), slice))
 }
 
 /// Millimetres from slice to slice.

@@ -55,8 +55,6 @@ pub(super) struct Inbox {
     folder: PathBuf,
     patience: f64,
     poll: f64,
-    /// Seconds on the clock to rest for each real second that a look took; none where the clock stands still meanwhile.
-    rest: f64,
     hasher: RandomState,
     known: HashMap<u64, (Known, u32)>,
     waiting: Vec<Waiting>,
@@ -79,13 +77,11 @@ struct Watch {
 impl Inbox {
     pub(super) fn new(folder: PathBuf, config: &FolderConfig, clock: &dyn Clock) -> Self {
         let FolderConfig { patience, poll, existing, .. } = *config;
-        let rest = if clock.speed().is_finite() { REST * clock.speed() } else { 0.0 };
         let (sender, notices) = sync_channel(NOTICES);
         Self {
             folder,
             patience,
             poll,
-            rest,
             hasher: RandomState::new(),
             known: HashMap::new(),
             waiting: Vec::new(),
@@ -118,18 +114,18 @@ impl Inbox {
     ///
     /// # Errors
     /// The folder cannot be listed; the next look comes later each time.
-    pub(super) fn refresh(&mut self, now: Instant, faults: &FaultCounts) -> std::io::Result<()> {
+    pub(super) fn refresh(&mut self, clock: &dyn Clock, faults: &FaultCounts) -> std::io::Result<()> {
+        let now = clock.now();
         while let Ok(path) = self.notices.try_recv() {
             self.notice(path, now);
         }
         if now < self.look_at {
             return Ok(());
         }
-        let began = std::time::Instant::now();
         match self.look(now, faults) {
             Ok(()) => {
                 self.failures = 0;
-                self.look_at = now + self.poll.max(self.rest * began.elapsed().as_secs_f64());
+                self.look_at = now + self.poll.max(REST * (clock.now() - now));
                 Ok(())
             }
             Err(error) => {
@@ -221,12 +217,10 @@ impl Inbox {
                 return;
             }
             Some((Known::Done, _)) => return,
-            Some((Known::Refused(stamp), _)) => {
-                if fs::symlink_metadata(&path).is_ok_and(|m| stamp_of(&m) == *stamp) {
-                    return;
-                }
+            Some((Known::Refused(stamp), _)) if fs::symlink_metadata(&path).is_ok_and(|m| stamp_of(&m) == *stamp) => {
+                return;
             }
-            None => {}
+            Some((Known::Refused(_), _)) | None => {}
         }
         let Ok(metadata) = fs::symlink_metadata(&path) else { return };
         self.known.insert(key, (Known::Waiting, self.looks));

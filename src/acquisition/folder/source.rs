@@ -223,7 +223,7 @@ impl Source for FolderSource {
         into.clear();
         for wait in [true, false] {
             let now = self.clock.now();
-            let looked = self.inbox.refresh(now, &self.stats.faults);
+            let looked = self.inbox.refresh(self.clock.as_ref(), &self.stats.faults);
             while self.ready.is_empty() {
                 let Some(scan) = self.inbox.next(now, &self.stats.faults) else { break };
                 self.take(scan, now);
