@@ -1,8 +1,8 @@
 //! Claim: a 64×64×36 volume is realigned, resliced and smoothed at least 2.5 times as fast as python-rtspm, OpenNFT's
-//! engine, does it, within 80 ms and nearer to the truth; and 116 regions are averaged at least ten times as fast as
+//! engine, does it, within 80 ms; and 116 regions are averaged at least ten times as fast as
 //! nilearn's NiftiLabelsMasker averages them, within 3 ms.
 //!
-//! Both work in turns in the same minute on the same volumes, each held to one thread by default. A head of ellipsoids,
+//! Both work in turns in the same minute on the same volumes; ours on one thread, the peer as it comes. A head of ellipsoids,
 //! moved exactly, with noise; what both find is checked first. `cargo bench --bench realign [-- --json]`; Python with
 //! rtspm, nibabel and nilearn is `NEUROD_PYTHON`, else `.cache/venv/bin/python`.
 #![allow(clippy::print_stdout, reason = "a bench prints its result")]
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
         println!("{}", json!({ "bench": "realign", "machine": machine(), "about": about, "ms": ms, "ratios": ratios }));
         return Ok(());
     }
-    println!("realign: {DIMS:?} voxels, {REGIONS} regions, {} volumes, on {}", times.len(), machine());
+    println!("realign: {DIMS:?} voxels, {REGIONS} regions, {} timings, on {}", times.len(), machine());
     println!("  {about}");
     println!("  {:<24} {:>9} {:>9} {:>9}  ms", "", "p50", "p99", "most");
     for (name, histogram) in &times {

@@ -3,14 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "common/daemon.rs"]
+mod daemon;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
+use daemon::until;
 use ndarray::{Array2, Array3};
 use neurod::datasets::networks;
 use neurod::network::benchmark::{Keep, Model, Outcome, Plan, run, standings};
@@ -236,10 +238,7 @@ fn a_run_that_was_killed_goes_on_and_ends_in_the_same_bytes() {
             all.filter(|entry| entry.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|e| e == "json"))).count()
         })
     };
-    let began = Instant::now();
-    while finished() < 7 && began.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until("seven jobs are finished", 60.0, || (finished() >= 7).then_some(()));
     child.kill().unwrap();
     child.wait().unwrap();
     let before = finished();

@@ -47,7 +47,7 @@ fn node_edge_concat_learns_as_in_pytorch() {
     let all: Vec<usize> = (0..shape[0]).collect();
     let all = rows(&networks, &targets, &all);
     let learned = golden.learned.into_iter().map(|(name, numbers)| (name, numbers.shape, numbers.values)).collect();
-    let begin = Saved { learned, running: BTreeMap::new() };
+    let begin = Saved { learned, running: BTreeMap::new(), frozen: Vec::new() };
     let network = GraphNetwork { hidden: 8, ..GraphNetwork::default() };
     let learn = |lr, epochs| {
         let training = Training { epochs, lr, batch: 12, ..Training::default() };

@@ -219,9 +219,9 @@ mod tests {
     #[test]
     fn the_solver_solves_and_refuses_what_is_singular() {
         let mut a = [[0.0; UNKNOWNS]; UNKNOWNS];
-        for i in 0..UNKNOWNS {
-            for j in 0..=i {
-                a[i][j] = if i == j { 8.0 + i as f64 } else { 1.0 / (1 + i + j) as f64 };
+        for (i, row) in a.iter_mut().enumerate() {
+            for (j, value) in row.iter_mut().enumerate().take(i + 1) {
+                *value = if i == j { 8.0 + i as f64 } else { 1.0 / (1 + i + j) as f64 };
             }
         }
         let truth = [1.0, -2.0, 3.0, 0.5, 0.25, -1.5, 2.0];
