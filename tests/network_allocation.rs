@@ -20,7 +20,7 @@ fn a_window_moves_and_is_read_without_memory() {
         if t % 90 == 50 {
             sample[5] = 1e12;
         }
-        bad.set(2, t % 31 == 0);
+        bad.set(2, t.is_multiple_of(31));
         window.push(&sample, &bad);
         window.correlation(&mut out);
         window.covariance(&mut out);
