@@ -17,7 +17,7 @@ use ndarray::{Array2, Array3};
 use neurod::datasets::networks;
 use neurod::network::benchmark::{Keep, Model, Outcome, Plan, run, standings};
 use neurod::network::division::{Scheme, Units, divide};
-use neurod::network::{Fitted, Learner, NetworkError, Networks, Rows, Targets};
+use neurod::network::{Fitted, Learner, Making, NetworkError, Networks, Rows, Targets};
 use serde_json::Value;
 
 /// Networks of `people` with two samples each; edge (1, 0) says what `effect` of the person says, and so does a second view.
@@ -43,6 +43,7 @@ fn planted(people: usize, nodes: usize, effect: impl Fn(usize) -> f64) -> Networ
     };
     Networks {
         kind: "pearson".into(),
+        making: Making::default(),
         connectivity: made((1, 0)),
         views: BTreeMap::from([("structural".to_owned(), made((3, 2)))]),
         covariance: None,

@@ -23,7 +23,8 @@ fn said(output: &Output) -> String {
 /// networks.npz of 24 people, one of whom has no diagnosis and one is not in participants.tsv.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (networks, _) = planted(24, 8, 0.4, 2);
+    let (mut networks, _) = planted(24, 8, 0.4, 2);
+    networks.making.fisher_z = true;
     networks::write(&folder.path().join("networks.npz"), &networks).unwrap();
     let mut table = String::from("participant_id\tdiagnosis\tage\n");
     for i in 0..23 {
@@ -44,7 +45,7 @@ fn a_model_is_left_with_its_manifest() {
     fs::write(folder.path().join("short.toml"), "model = \"eigenvector\"\n[settings]\nepochs = 2\neigenvectors = 3\n")
         .unwrap();
     let words = ["networks.npz", "--labels", "participants.tsv:diagnosis", "--model", "short.toml", "--export"];
-    let ran = neurod(folder.path(), &[&words[..], &["out/model.onnx", "--fisher-z", "--window", "120"]].concat());
+    let ran = neurod(folder.path(), &[&words[..], &["out/model.onnx", "--window", "120"]].concat());
     assert!(ran.status.success(), "{}", said(&ran));
     let told = String::from_utf8_lossy(&ran.stdout);
     assert!(told.contains("left out: 1 samples without a label, 1 of people who are not in the table"), "{told}");
@@ -63,7 +64,7 @@ fn a_number_is_learned_and_the_seed_decides() {
     let folder = folder();
     fs::write(folder.path().join("short.toml"), "model = \"node-concat\"\n[settings]\nepochs = 2\n").unwrap();
     let model = |seed: &str, name: &str| {
-        let words = ["networks.npz", "--labels", "participants.tsv:age", "--regression", "--model", "short.toml"];
+        let words = ["networks.npz", "--labels", "participants.tsv:age", "--task", "values", "--model", "short.toml"];
         let ran = neurod(folder.path(), &[&words[..], &["--seed", seed, "--export", name]].concat());
         assert!(ran.status.success(), "{}", said(&ran));
         ModelFiles::read_model(&folder.path().join(name)).unwrap()
@@ -83,13 +84,13 @@ fn what_cannot_be_learned_is_named() {
         assert!(!folder.path().join("m.onnx").exists());
         said(&ran)
     };
-    assert!(refused(&[]).contains("no sample has a label (give --labels participants.tsv:COLUMN)"));
+    assert!(refused(&[]).contains("no sample has one (give --labels participants.tsv:COLUMN)"));
     let labels = ["--labels", "participants.tsv:diagnosis"];
     let with = |more: &[&str]| refused(&[&labels[..], more].concat());
     assert!(with(&["--model", "node-edge-concatt"]).contains("did you mean \"node-edge-concat\""));
     assert!(with(&["--model", "majority"]).contains("model \"majority\" has no ONNX form"));
     assert!(with(&["--model", "logistic-tuned"]).contains("has a grid of 5 settings"));
-    assert!(with(&["--regression"]).contains("is no number"));
+    assert!(with(&["--task", "values"]).contains("is no number"));
     assert!(with(&["--validation", "0.9"]).contains("give a share from 0 (nobody) to 0.5"));
     let ran = neurod(folder.path(), &["networks.npz", "--export", "model.bin"]);
     assert!(said(&ran).contains("give a file that ends in .onnx"), "{}", said(&ran));

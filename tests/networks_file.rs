@@ -11,12 +11,13 @@ use std::process::Command;
 use ndarray::{Array2, Array3, array};
 use neurod::datasets::networks::{read, write};
 use neurod::datasets::participants::{Known, Participants};
-use neurod::network::Networks;
+use neurod::network::{Making, Networks};
 
 fn small() -> Networks {
     let connectivity = Array3::from_shape_fn((3, 2, 2), |(s, i, j)| if i == j { 1.0 } else { 0.1 * s as f64 });
     Networks {
         kind: "pearson".into(),
+        making: Making { fisher_z: true, sign: Some("absolute".into()), ..Making::default() },
         covariance: Some(connectivity.clone()),
         views: [("structural".to_owned(), connectivity.mapv(|v| v * 7.0))].into(),
         connectivity,
@@ -48,8 +49,8 @@ fn what_is_written_is_read_by_us_and_by_numpy() {
     assert_eq!(
         said,
         "pearson (3, 2, 2) 0.2 ['sub-01', 'sub-01', 'sub-é'] ['heat', '', 'rest'] 0.7000000000000001 float64 \
-         ['connectivity', 'coordinates', 'covariance', 'kind', 'labels', 'participants', 'regions', 'samples', \
-         'view.structural']"
+         ['connectivity', 'coordinates', 'covariance', 'fisher_z', 'kind', 'labels', 'participants', 'regions', \
+         'samples', 'shrinkage', 'sign', 'view.structural']"
     );
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["networks.npz"]);

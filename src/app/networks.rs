@@ -25,7 +25,7 @@ impl Settings {
                 let runtime = runtime.as_ref().ok_or(EncoderError::NoRuntime)?;
                 let model = NetworkModel::load(runtime, &ModelFiles::read(folder)?, config.threads.min(threads))?;
                 // Its own regions: those of the source are known once that is open.
-                model.fits(&model.takes().regions, config.kind.as_str(), config.fisher_z)?;
+                model.fits(&model.takes().regions, config.recipe())?;
                 Ok(Some(model))
             };
             load().map_err(|error| AppError::Network { name: name.clone(), error })

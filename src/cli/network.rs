@@ -42,7 +42,7 @@ pub enum NetworkCommand {
     #[command(after_help = "Examples:
   neurod network train networks.npz --labels participants.tsv:diagnosis --export model.onnx
   neurod network train networks.npz --model node-concat-attention --seed 1 --export heat/model.onnx
-  neurod network train networks.npz --labels participants.tsv:age --regression --model my.toml --export age.onnx")]
+  neurod network train networks.npz --labels participants.tsv:age --task values --model my.toml --export age.onnx")]
     Train(TrainArgs),
     /// What does a trained model say of these networks?
     #[command(after_help = "Examples:

@@ -8,6 +8,8 @@
 //! | `labels` | S | text or numbers; may be missing, and cells may be empty or `n/a` |
 //! | `samples` | S | text; by default the participants |
 //! | `kind` | | text, e.g. `pearson` |
+//! | `shrinkage`, `threshold`, `sign` | | text, as `neurod network build` was told; may be missing |
+//! | `fisher_z` | | text, `true` or `false`; may be missing, and is then `false` |
 //! | `covariance` | S × N × N | may be missing |
 //! | `view.NAME` | S × N × N | another modality of the same samples; may be missing |
 //! | `coordinates` | N × 3 | mm RAS; may be missing |
@@ -23,7 +25,7 @@ use super::DatasetError;
 use super::archive::{Archive, Writing};
 use super::npy::Header;
 use super::participants::is_missing;
-use crate::network::Networks;
+use crate::network::{Making, Networks};
 
 /// How far apart, beside the largest value of a matrix, two values may be that should be one: single precision rounds so.
 const ASYMMETRY: f64 = 1e-6;
@@ -51,6 +53,17 @@ pub fn read(path: &Path) -> Result<Networks, DatasetError> {
         true => file.array("kind", Header::texts)?.concat(),
         false => "unknown".to_owned(),
     };
+    let mut told = |name: &str| match has(&file, name) {
+        true => Ok(Some(file.array(name, Header::texts)?.concat()).filter(|text| !text.is_empty())),
+        false => Ok::<_, DatasetError>(None),
+    };
+    let (shrinkage, threshold, sign) = (told("shrinkage")?, told("threshold")?, told("sign")?);
+    let fisher_z = match told("fisher_z")?.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(file.wrong("fisher_z", format!("\"{other}\" (true or false, as text)"))),
+    };
+    let making = Making { shrinkage: shrinkage.unwrap_or_else(|| "none".into()), fisher_z, threshold, sign };
     let regions = file.array("regions", Header::texts)?;
     let connectivity = file.array("connectivity", Header::matrices)?;
     let participants = file.array("participants", Header::texts)?;
@@ -74,7 +87,7 @@ pub fn read(path: &Path) -> Result<Networks, DatasetError> {
         .then(|| file.array("coordinates", |header, input| header.matrix(input, |mm| mm)))
         .transpose()?;
     let networks =
-        Networks { kind, connectivity, views, covariance, samples, participants, labels, regions, coordinates };
+        Networks { kind, making, connectivity, views, covariance, samples, participants, labels, regions, coordinates };
     check(&networks).map_err(|(array, problem)| file.wrong(&array, problem))?;
     Ok(networks)
 }
@@ -92,6 +105,14 @@ pub fn write(path: &Path, networks: &Networks) -> Result<(), DatasetError> {
     let mut file = Writing::new(path)?;
     let list = |count: usize| IxDyn(&[count]);
     file.texts("kind", &[&networks.kind], IxDyn(&[]))?;
+    let making = &networks.making;
+    file.texts("shrinkage", &[&making.shrinkage], IxDyn(&[]))?;
+    file.texts("fisher_z", &[making.fisher_z.to_string()], IxDyn(&[]))?;
+    for (name, told) in [("threshold", &making.threshold), ("sign", &making.sign)] {
+        if let Some(told) = told {
+            file.texts(name, &[told], IxDyn(&[]))?;
+        }
+    }
     file.texts("samples", &networks.samples, list(networks.len()))?;
     file.texts("participants", &networks.participants, list(networks.len()))?;
     file.texts("labels", &networks.labels, list(networks.len()))?;

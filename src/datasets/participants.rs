@@ -60,7 +60,7 @@ impl Known {
     pub fn numbers(&self) -> Result<Vec<f64>, String> {
         let number = |value: &String| match value.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(number),
-            _ => Err(format!("\"{value}\" is no number (to learn classes, do not ask for regression)")),
+            _ => Err(format!("\"{value}\" is no number (classes are learned without --task values)")),
         };
         self.values.iter().map(number).collect()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ort::value::{TensorElementType, TensorRef};
 
 use super::manifest::{Kind, ModelFiles};
-use super::network::NetworkInput;
+use super::network::{EdgeRecipe, NetworkInput};
 use super::onnx::{Network, Runtime};
 use super::{EncodeError, EncoderError};
 
@@ -75,8 +75,8 @@ impl NetworkModel {
     ///
     /// # Errors
     /// What differs, and the fix.
-    pub fn fits(&self, regions: &[String], connectivity: &str, fisher_z: bool) -> Result<(), EncoderError> {
-        let Some(problem) = self.takes.difference(regions, connectivity, fisher_z) else { return Ok(()) };
+    pub fn fits(&self, regions: &[String], edges: EdgeRecipe<'_>) -> Result<(), EncoderError> {
+        let Some(problem) = self.takes.difference(regions, edges) else { return Ok(()) };
         Err(EncoderError::Source { problem: format!("model {}: {problem}", self.name()) })
     }
 
@@ -99,13 +99,22 @@ impl NetworkModel {
 
 impl NetworkInput {
     /// In what networks of these regions and edges differ from those that the model learned from, with the fix.
-    pub fn difference(&self, regions: &[String], connectivity: &str, fisher_z: bool) -> Option<String> {
-        if self.connectivity != connectivity {
-            return Some(format!("it takes edges of kind \"{}\", not \"{connectivity}\"", self.connectivity));
+    pub fn difference(&self, regions: &[String], edges: EdgeRecipe<'_>) -> Option<String> {
+        if self.connectivity != edges.connectivity {
+            return Some(format!("it takes edges of kind \"{}\", not \"{}\"", self.connectivity, edges.connectivity));
         }
-        if self.fisher_z != fisher_z {
+        if self.fisher_z != edges.fisher_z {
             let which = |z: bool| if z { "Fisher's z" } else { "values without Fisher's z" };
-            return Some(format!("it takes {}, not {}", which(self.fisher_z), which(fisher_z)));
+            return Some(format!("it takes {}, not {}", which(self.fisher_z), which(edges.fisher_z)));
+        }
+        let made = [
+            ("shrinkage", Some(self.shrinkage.as_str()), Some(edges.shrinkage)),
+            ("threshold", self.threshold.as_deref(), edges.threshold),
+            ("sign", self.sign.as_deref(), edges.sign),
+        ];
+        if let Some((what, theirs, ours)) = made.into_iter().find(|(_, theirs, ours)| theirs != ours) {
+            let said = |how: Option<&str>| how.unwrap_or("none").to_owned();
+            return Some(format!("it takes networks with {what} {}, not {}", said(theirs), said(ours)));
         }
         if self.regions.len() != regions.len() {
             return Some(format!(

@@ -37,6 +37,21 @@ pub struct NetworkInput {
     pub regions: Vec<String>,
 }
 
+/// How the edges were made of networks that a model is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgeRecipe<'a> {
+    /// As in [`NetworkInput`].
+    pub connectivity: &'a str,
+    /// As in [`NetworkInput`].
+    pub shrinkage: &'a str,
+    /// As in [`NetworkInput`].
+    pub fisher_z: bool,
+    /// As in [`NetworkInput`].
+    pub threshold: Option<&'a str>,
+    /// As in [`NetworkInput`].
+    pub sign: Option<&'a str>,
+}
+
 /// Node features that are computed outside of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -18,5 +18,5 @@ pub mod synthetic;
 
 pub use error::NetworkError;
 pub use learner::{Exported, ExportedFeatures, Fitted, Learner, Rows};
-pub use networks::{Networks, Targets};
+pub use networks::{Making, Networks, Targets};
 pub use sliding::SlidingWindow;

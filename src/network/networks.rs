@@ -11,6 +11,8 @@ use super::NetworkError;
 pub struct Networks {
     /// How they were made: `pearson`, `tangent`, `streamlines`, ….
     pub kind: String,
+    /// What was done to the values besides.
+    pub making: Making,
     /// S × N × N; row `i` is what region `i` receives. Finite.
     pub connectivity: Array3<f64>,
     /// Other modalities of the same samples, by name (`structural`, …): S × N × N each.
@@ -27,6 +29,25 @@ pub struct Networks {
     pub regions: Vec<String>,
     /// Where the regions lie, N × 3 in mm RAS.
     pub coordinates: Option<Array2<f64>>,
+}
+
+/// What was done to make an edge, besides its kind: a model is only right on networks that were made as those it has learned from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Making {
+    /// How the covariance was shrunk: `ledoit-wolf`, or `none`.
+    pub shrinkage: String,
+    /// Whether each value is its inverse hyperbolic tangent.
+    pub fisher_z: bool,
+    /// Which edges are kept, as `--threshold` says it; all where it is absent.
+    pub threshold: Option<String>,
+    /// What became of negative edges, as `--sign` says it; they stayed where it is absent.
+    pub sign: Option<String>,
+}
+
+impl Default for Making {
+    fn default() -> Self {
+        Self { shrinkage: "none".into(), fisher_z: false, threshold: None, sign: None }
+    }
 }
 
 impl Networks {

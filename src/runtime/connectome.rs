@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoder::EncoderCounts;
 use super::session::Session;
-use crate::encoders::{EncodeError, EncoderError, NetworkModel};
+use crate::encoders::{EdgeRecipe, EncodeError, EncoderError, NetworkModel};
 use crate::frame::{
     Block, BlockSpec, Clock, ClockStamp, Instant, ModelStamp, MonotonicClock, NetworkFrame, OutcomeFrame, Quality,
     Regions, WindowStamp,
@@ -118,6 +118,12 @@ impl NetworkConfig {
             () => Ok(()),
         }
     }
+
+    /// How its edges are made.
+    pub fn recipe(&self) -> EdgeRecipe<'static> {
+        let connectivity = self.kind.as_str();
+        EdgeRecipe { connectivity, shrinkage: "none", fisher_z: self.fisher_z, threshold: None, sign: None }
+    }
 }
 
 /// A model at work, and its last answer.
@@ -185,7 +191,7 @@ impl NetworkStep {
         }
         let samples = samples as usize;
         if let Some(model) = &model {
-            model.fits(&regions.names, config.kind.as_str(), config.fisher_z)?;
+            model.fits(&regions.names, config.recipe())?;
         }
         Ok(Self {
             name: name.into(),

@@ -18,7 +18,8 @@ def main(model, networks, regions):
     for network in z:
         np.fill_diagonal(network, 0.0)
     samples, people = [f"scan-{i}" for i in range(7)], [f"sub-{i // 2}" for i in range(7)]
-    np.savez(networks, connectivity=z, samples=samples, participants=people, regions=regions, kind="pearson")
+    np.savez(networks, connectivity=z, samples=samples, participants=people, regions=regions, kind="pearson",
+             fisher_z="true")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     (answers,) = session.run(["probabilities"], {"connectivity": z.astype(np.float32)})
     for sample, participant, answer in zip(samples, people, answers):

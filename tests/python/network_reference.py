@@ -53,7 +53,8 @@ def networks(folder, out):
                 labels.append(label)
     names = [f"{i}_{name}" for i, name in enumerate(regions)]  # some names are there twice
     np.savez(out, connectivity=np.array(connectivity), covariance=np.array(covariance), participants=np.array(people),
-             samples=np.array(samples), labels=np.array(labels), regions=np.array(names), kind=np.array("pearson-fisher-z"))
+             samples=np.array(samples), labels=np.array(labels), regions=np.array(names), kind=np.array("pearson"),
+             fisher_z=np.array("true"))
 
 
 def score(path, folds, c):

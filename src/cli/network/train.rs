@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Task;
+
 /// `neurod network train`
 #[derive(Debug, Args)]
 pub struct TrainArgs {
@@ -13,9 +15,9 @@ pub struct TrainArgs {
     /// What is learned of each sample: a column of a table of participants. Otherwise the labels in NETWORKS
     #[arg(long, value_name = "TSV:COLUMN")]
     pub labels: Option<String>,
-    /// Learn a number instead of classes
-    #[arg(long)]
-    pub regression: bool,
+    /// Whether labels are classes or numbers
+    #[arg(long, value_enum, default_value_t = Task::Classes)]
+    pub task: Task,
     /// A model by name, or a TOML file of one
     #[arg(long, value_name = "NAME|FILE", default_value = "node-edge-concat")]
     pub model: String,
@@ -31,12 +33,6 @@ pub struct TrainArgs {
     /// The model's licence, for the manifest: an SPDX expression
     #[arg(long, value_name = "SPDX", default_value = "LicenseRef-unstated")]
     pub licence: String,
-    /// How the covariance under the connectivity was shrunk, for the manifest
-    #[arg(long, value_name = "NAME", default_value = "none")]
-    pub shrinkage: String,
-    /// The connectivity is Fisher's z of what NETWORKS calls it, for the manifest
-    #[arg(long)]
-    pub fisher_z: bool,
     /// How long the recordings were that the networks are of, for the manifest
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub window: Option<f64>,

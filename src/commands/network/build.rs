@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use clap::ValueEnum;
 use ndarray::{Array2, Array3, Axis};
 
 use super::gather::{Gathered, gather};
@@ -13,8 +14,8 @@ use crate::commands::encode::progress;
 use crate::datasets::networks::{sound, write};
 use crate::datasets::participants::Participants;
 use crate::datasets::scans::{People, TABLES, find, participant, read_matrix};
-use crate::network::Networks;
 use crate::network::connectome::{Band, Kind, Shrinkage, Sign, TangentSpace, Threshold, connectome, fisher_z};
+use crate::network::{Making, Networks};
 
 /// One network, and what should be known of it.
 struct Made {
@@ -80,8 +81,16 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<()> {
     if let Some(folder) = &args.structural {
         views.insert("structural".to_owned(), structural(args, folder, &participants, &regions)?);
     }
+    let made_here = !matches!(args.kind, KindArg::Given | KindArg::Streamlines);
+    let making = Making {
+        shrinkage: if made_here { named(args.shrinkage) } else { "none".into() },
+        fisher_z: args.fisher_z,
+        threshold: args.threshold.clone(),
+        sign: (args.sign != SignArg::Keep).then(|| named(args.sign)),
+    };
     let networks = Networks {
-        kind: format!("{:?}", args.kind).to_lowercase(),
+        kind: named(args.kind),
+        making,
         connectivity,
         views,
         covariance,
@@ -93,6 +102,11 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<()> {
     };
     write(&args.out, &networks)?;
     report(args, &networks, &notes)
+}
+
+/// A choice as it is written on the command line.
+fn named(choice: impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn kind(args: &BuildArgs) -> anyhow::Result<Option<Kind>> {

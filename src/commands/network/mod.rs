@@ -4,6 +4,7 @@ mod benchmark;
 mod build;
 mod fingerprint;
 mod gather;
+mod labels;
 mod predict;
 mod synthesize;
 mod train;

@@ -8,9 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::PredictNetworksArgs;
 use crate::datasets;
-use crate::encoders::{ModelFiles, NetworkModel, Runtime};
+use crate::encoders::{EdgeRecipe, ModelFiles, NetworkModel, Runtime};
 use crate::native::{self, Library};
-use crate::network::Networks;
 
 /// Predicts every sample.
 ///
@@ -20,7 +19,15 @@ pub fn run(args: &PredictNetworksArgs) -> anyhow::Result<()> {
     let networks = datasets::networks::read(&args.networks)?;
     let runtime = Runtime::load(Some(&native::find(Library::OnnxRuntime, None)?))?;
     let mut model = NetworkModel::load(&runtime, &ModelFiles::read_model(&args.model)?, 1)?;
-    if let Some(problem) = model.takes().difference(&networks.regions, &networks.kind, is_fisher_z(&networks)) {
+    let making = &networks.making;
+    let edges = EdgeRecipe {
+        connectivity: &networks.kind,
+        shrinkage: &making.shrinkage,
+        fisher_z: making.fisher_z,
+        threshold: making.threshold.as_deref(),
+        sign: making.sign.as_deref(),
+    };
+    if let Some(problem) = model.takes().difference(&networks.regions, edges) {
         bail!("{}: model {}: {problem}", args.networks.display(), model.name());
     }
     let to_file = args.out.as_os_str() != "-";
@@ -51,10 +58,4 @@ pub fn run(args: &PredictNetworksArgs) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     out.flush().with_context(place)
-}
-
-/// Correlations are 1 on the diagonal, their z is written as 0 there.
-fn is_fisher_z(networks: &Networks) -> bool {
-    let correlations = ["pearson", "spearman", "partial"].contains(&networks.kind.as_str());
-    correlations && networks.connectivity.outer_iter().all(|network| network.diag().iter().all(|own| *own == 0.0))
 }

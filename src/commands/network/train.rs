@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use super::labels::{known, targets};
 use crate::cli::TrainArgs;
 use crate::datasets::networks;
-use crate::datasets::participants::{Known, Participants};
 use crate::encoders::{FeaturesInput, Hashes, Kind, Manifest, ModelFiles, NetworkInput, hex_sha256};
 use crate::network::benchmark::Model;
 use crate::network::deep::{CONNECTIVITY, FEATURES, PROBABILITIES, VALUE};
@@ -25,14 +25,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         bail!("--export {}: give a file that ends in .onnx", args.export.display());
     }
     let (networks, model) = (networks::read(&args.networks)?, model(&args.model)?);
-    let known = match &args.labels {
-        Some(given) => Participants::labels(given, &networks.participants)?,
-        None => Known::of(&networks.labels),
-    };
-    if known.rows.is_empty() {
-        bail!("{}: no sample has a label (give --labels participants.tsv:COLUMN)", args.networks.display());
-    }
-    let targets = targets(&known, args.regression, networks.len())?;
+    let known = known(args.labels.as_deref(), &networks)?;
+    let targets = targets(args.task, &known, networks.len())?;
     model.suits(&networks, &targets)?;
     let learner = only(&model)?;
     let units = Units::of(&networks.participants, None);
@@ -93,27 +87,6 @@ fn only(model: &Model) -> anyhow::Result<&dyn Learner> {
     }
 }
 
-/// What is known, of all samples: those of which nothing is known are in no rows.
-fn targets(known: &Known, regression: bool, samples: usize) -> anyhow::Result<Targets> {
-    fn spread<T: Copy + Default>(known: &Known, values: &[T], samples: usize) -> Vec<T> {
-        let mut all = vec![T::default(); samples];
-        for (row, value) in known.rows.iter().zip(values) {
-            if let Some(place) = all.get_mut(*row) {
-                *place = *value;
-            }
-        }
-        all
-    }
-    if regression {
-        let values = known.numbers().map_err(|problem| anyhow::anyhow!("labels: {problem}"))?;
-        return Ok(Targets::Values(spread(known, &values, samples)));
-    }
-    Ok(match Targets::classes(&known.values)? {
-        Targets::Classes { names, of } => Targets::Classes { names, of: spread(known, &of, samples) },
-        values @ Targets::Values(_) => values,
-    })
-}
-
 fn manifest(
     args: &TrainArgs,
     name: &str,
@@ -153,10 +126,10 @@ fn manifest(
         network: Some(NetworkInput {
             input: CONNECTIVITY.into(),
             connectivity: networks.kind.clone(),
-            shrinkage: args.shrinkage.clone(),
-            fisher_z: args.fisher_z,
-            threshold: None,
-            sign: None,
+            shrinkage: networks.making.shrinkage.clone(),
+            fisher_z: networks.making.fisher_z,
+            threshold: networks.making.threshold.clone(),
+            sign: networks.making.sign.clone(),
             features,
             classes,
             temperature: exported.temperature,

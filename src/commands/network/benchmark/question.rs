@@ -2,14 +2,12 @@
 
 use anyhow::{Context, bail};
 
-use crate::cli::{BenchmarkArgs, Task};
+use crate::cli::BenchmarkArgs;
+use crate::commands::network::labels::{known, targets};
 use crate::datasets::participants::{Known, Participants};
 use crate::datasets::{networks, sha256};
 use crate::network::division::{Fold, Scheme, Units, divide};
-use crate::network::{NetworkError, Networks, Targets};
-
-/// More classes than this are taken for numbers that someone forgot to say are numbers.
-const MOST_CLASSES: usize = 50;
+use crate::network::{Networks, Targets};
 
 /// What is asked of which networks.
 pub struct Question {
@@ -38,16 +36,9 @@ impl Question {
     /// Files that cannot be read; labels that do not serve; samples that cannot be divided so.
     pub fn read(args: &BenchmarkArgs) -> anyhow::Result<Self> {
         let networks = networks::read(&args.networks)?;
-        let labels = match &args.labels {
-            Some(given) => Participants::labels(given, &networks.participants)?,
-            None => Known::of(&networks.labels),
-        };
+        let labels = known(args.labels.as_deref(), &networks)?;
         let mut notes = Vec::new();
         left_out(&mut notes, &labels, "label");
-        if labels.rows.is_empty() {
-            let problem = "no sample has one (give --labels participants.tsv:COLUMN)".to_owned();
-            return Err(NetworkError::Labels(problem).into());
-        }
         let targets = targets(args.task, &labels, networks.len())?;
         let (groups, mut rows) = (groups(args, &networks, &mut notes)?, labels.rows);
         if let Some(groups) = &groups {
@@ -81,31 +72,6 @@ fn left_out(notes: &mut Vec<String>, known: &Known, what: &str) {
             "Left out, since their people are not in the table of the {what}: {}.",
             samples(known.unlisted)
         ));
-    }
-}
-
-fn targets(task: Task, labels: &Known, samples: usize) -> anyhow::Result<Targets> {
-    match task {
-        Task::Classes => {
-            let Targets::Classes { names, of: known } = Targets::classes(&labels.values)? else { bail!("no classes") };
-            if names.len() > MOST_CLASSES {
-                let count = names.len();
-                let problem = format!("{count} different classes (if they are numbers, say --task values)");
-                return Err(NetworkError::Labels(problem).into());
-            }
-            let mut of = vec![0; samples];
-            for (row, class) in labels.rows.iter().zip(known) {
-                of.get_mut(*row).into_iter().for_each(|of| *of = class);
-            }
-            Ok(Targets::Classes { names, of })
-        }
-        Task::Values => {
-            let mut of = vec![f64::NAN; samples];
-            for (row, value) in labels.rows.iter().zip(labels.numbers().map_err(NetworkError::Labels)?) {
-                of.get_mut(*row).into_iter().for_each(|of| *of = value);
-            }
-            Ok(Targets::Values(of))
-        }
     }
 }
 
