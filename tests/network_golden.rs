@@ -4,7 +4,8 @@
 
 use ndarray::{Array2, Array3};
 use neurod::network::baselines::{
-    KernelRidge, KernelRidgeConfig, Logistic, LogisticConfig, Loss, Ridge, RidgeConfig, Svm, SvmConfig,
+    KernelRidge, KernelRidgeConfig, Logistic, LogisticConfig, Loss, MkSvm, MkSvmConfig, Ridge, RidgeConfig, Svm,
+    SvmConfig,
 };
 use neurod::network::scores::Metric;
 use neurod::network::{Learner, Networks, Rows, Targets};
@@ -77,6 +78,21 @@ fn the_linear_machine_decides_as_scikit_learns() {
         let rows = |rows| Rows { networks: &networks, targets: &targets, rows };
         let fitted = model.learn(rows(&train), 0).unwrap();
         near(&format!("{of:.60}"), &fitted.decisions(rows(&test)).unwrap(), &table(&of["decisions"]), 1e-4);
+    }
+}
+
+#[test]
+fn the_machine_of_several_kernels_decides_as_scikit_learns_on_their_sum() {
+    let all = golden();
+    let (networks, train, test) = networks(&all);
+    let targets = classes(&all["two"]);
+    let rows = |rows| Rows { networks: &networks, targets: &targets, rows };
+    for of in all["mk_svm"].as_array().unwrap() {
+        let config = MkSvmConfig { c: of["c"].as_f64().unwrap(), ..MkSvmConfig::default() };
+        let predicted = MkSvm::new("mk-svm", config).unwrap().fit(rows(&train), None, 0).unwrap().predict(rows(&test));
+        let second = predicted.unwrap().column(1).to_owned().insert_axis(ndarray::Axis(1));
+        let wanted = Array2::from_shape_vec((test.len(), 1), numbers(&of["probabilities"])).unwrap();
+        near(&format!("C = {}", of["c"]), &second, &wanted, 1e-4);
     }
 }
 

@@ -7,6 +7,7 @@ from scipy.stats import pearsonr
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, r2_score, roc_auc_score
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
@@ -31,6 +32,21 @@ def logistic(y, c, weight=None):
 def svm(y, c, loss, weight=None):
     model = LinearSVC(C=c, loss=loss, tol=1e-10, max_iter=1_000_000, dual=True, class_weight=weight, random_state=0)
     return np.reshape(model.fit(x, y[:TRAIN]).decision_function(later), (len(later), -1)).tolist()
+
+
+def mk_svm(y, c):
+    """The probabilities of the second class: kernels weighed by centred alignment, in the span of the training samples."""
+    gamma, s = 1 / x.shape[1], np.where(y[:TRAIN, None] == y[None, :TRAIN], 1.0, -1.0)
+    kernels = [(x @ x.T * gamma, later @ x.T * gamma), (rbf_kernel(x, x, gamma), rbf_kernel(later, x, gamma))]
+    hat = np.eye(TRAIN) - 1 / TRAIN
+    along = [np.sum(hat @ k @ hat * (hat @ s @ hat)) / np.linalg.norm(hat @ k @ hat) for k, _ in kernels]
+    share = np.maximum(along, 0) / np.sum(np.maximum(along, 0))
+    inside, outside = (sum(w * k[i] for w, k in zip(share, kernels)) for i in (0, 1))
+    values, vectors = np.linalg.eigh(inside)
+    keep = values > 1e-10
+    turn = vectors[:, keep] / np.sqrt(values[keep])
+    model = LinearSVC(C=c, loss="hinge", tol=1e-10, max_iter=1_000_000, dual=True, random_state=0)
+    return (1 / (1 + np.exp(-model.fit(inside @ turn, y[:TRAIN]).decision_function(outside @ turn)))).tolist()
 
 
 def scored(truth, p):
@@ -60,6 +76,7 @@ print(json.dumps({
         {"labels": "two", "c": 0.01, "loss": "hinge", "balanced": True, "decisions": svm(two, 0.01, "hinge", "balanced")},
         {"labels": "three", "c": 0.1, "loss": "squared-hinge", "balanced": False, "decisions": svm(three, 0.1, "squared_hinge")},
     ],
+    "mk_svm": [{"c": c, "probabilities": mk_svm(two, c)} for c in [1.0, 10.0]],
     "ridge": [{"alpha": a, "predicted": Ridge(alpha=a).fit(x, number[:TRAIN]).predict(later).tolist()} for a in [1.0, 100.0]],
     "kernel_ridge": [
         {"alpha": a, "gamma": g, "predicted": (KernelRidge(alpha=a, kernel="rbf", gamma=g).fit(x, number[:TRAIN] - mean)

@@ -41,7 +41,12 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<()> {
         Some(kind) => {
             let few = values.nrows() <= values.ncols();
             let made = connectome(values.view(), kind, shrinkage, name)?;
-            Ok(Made { matrix: made.matrix, covariance: Some(made.covariance), flat: made.flat, few })
+            // Only what has an inverse has a tangent, whatever the edges are made of.
+            let covariance = match (args.kind, shrinkage) {
+                (KindArg::Tangent, _) | (_, Shrinkage::LedoitWolf) => made.covariance,
+                _ => connectome(values.view(), Kind::Covariance, Shrinkage::LedoitWolf, name)?.covariance,
+            };
+            Ok(Made { matrix: made.matrix, covariance: Some(covariance), flat: made.flat, few })
         }
         None => Ok(Made { matrix: weights(args, name, values)?, covariance: None, flat: 0, few: false }),
     })?;

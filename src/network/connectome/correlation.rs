@@ -40,7 +40,8 @@ pub fn fisher_z(correlations: &mut Array2<f64>) -> usize {
             continue;
         }
         met += usize::from(value.abs() > most && i > j);
-        *value = value.clamp(-most, most).atanh();
+        // Of a value near −1 the library's atanh loses all its digits.
+        *value = value.abs().min(most).atanh().copysign(*value);
     }
     met
 }

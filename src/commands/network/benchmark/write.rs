@@ -6,7 +6,7 @@ use super::question::Question;
 use crate::cli::{BenchmarkArgs, Task};
 use crate::commands::encode::{Staged, command_line};
 use crate::network::Targets;
-use crate::network::benchmark::{Outcome, Plan, Report, Standing};
+use crate::network::benchmark::{Outcome, Plan, Report, Standing, Summed};
 use crate::network::division::Scheme;
 use crate::network::scores::{Metric, most_probable};
 
@@ -241,9 +241,10 @@ fn timing(outcomes: &[Vec<Outcome>]) -> String {
 }
 
 fn printed(scheme: Scheme, deciding: Metric, of: &Standing) -> Vec<String> {
-    let score = |summed: &crate::network::benchmark::Summed| match scheme {
-        Scheme::Each => format!("{:.3}", summed.pooled),
-        Scheme::Parts(_) => format!("{:.3} ± {:.3}", summed.mean, summed.sd),
+    let score = |summed: &Summed| match scheme {
+        Scheme::Each if summed.pooled.is_finite() => format!("{:.3}", summed.pooled),
+        Scheme::Parts(_) if summed.mean.is_finite() => format!("{:.3} ± {:.3}", summed.mean, summed.sd),
+        _ => "n/a".to_owned(),
     };
     let interval = of.scores.iter().find(|summed| summed.metric == deciding).and_then(|summed| summed.interval);
     let interval =
