@@ -7,6 +7,7 @@ mod network_support;
 use ndarray::{Array2, ArrayD, Axis, stack};
 use network_support::{apart, onnxruntime, planted, rows};
 use neurod::encoders::inspect;
+use neurod::network::benchmark::Model;
 use neurod::network::deep::algebra::Unary;
 use neurod::network::deep::layers::{layer_norm, linear};
 use neurod::network::deep::{
@@ -54,6 +55,32 @@ fn equal_in_onnxruntime<N: Network>(network: N) {
 
 fn small() -> GraphNetwork {
     GraphNetwork { hidden: 8, edge_embedding: 4, eigenvectors: 4, dropout: 0.1, ..GraphNetwork::default() }
+}
+
+#[test]
+fn linear_models_are_equal_in_onnxruntime() {
+    let Some(python) = common::python(&["onnxruntime", "numpy"]) else { return };
+    let (networks, two) = planted(24, 9, 0.4, 1);
+    let three: Vec<String> = (0..24).map(|s| ["a", "b", "c"][s % 3].to_owned()).collect();
+    let number = Targets::Values((0..24).map(|s| networks.connectivity[[s, 1, 0]] * 10.0 + 100.0).collect());
+    let all: Vec<usize> = (0..24).collect();
+    let inputs = [("connectivity", networks.connectivity.mapv(|v| v as f32).into_dyn())];
+    for (name, targets, output) in [
+        ("logistic", &two, "probabilities"),
+        ("logistic", &Targets::classes(&three).unwrap(), "probabilities"),
+        ("svm", &two, "probabilities"),
+        ("ridge", &number, "value"),
+    ] {
+        let model = Model::named(name, None).unwrap();
+        let all = rows(&networks, targets, &all);
+        let fitted = model.candidates[0].1.fit(all, None, 0).unwrap();
+        let exported = fitted.export().unwrap().unwrap();
+        inspect(&exported.model).unwrap();
+        let [found]: [Array2<f32>; 1] = onnxruntime(&python, &exported.model, &inputs, &[output]).try_into().unwrap();
+        let apart_by = apart(&fitted.predict(all).unwrap(), &found);
+        let bound = if output == "value" { 1e-3 } else { 1e-5 };
+        assert!(apart_by < bound, "{name}: {apart_by}");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::vectors::Vectors;
 use crate::linalg::{eigen, gemm, multiply, transpose};
-use crate::network::{Fitted, NetworkError, Rows};
+use crate::network::deep::linear_model;
+use crate::network::{Exported, Fitted, NetworkError, Rows};
 
 /// How a vector's sum becomes what is predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,32 @@ impl Linear {
 impl Fitted for Linear {
     fn predict(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError> {
         Ok(linked(self.decisions(rows)?, self.link, &self.seen, rows.targets.outputs()))
+    }
+
+    fn export(&self) -> Result<Option<Exported>, NetworkError> {
+        // A tangent space has a logarithm of matrices in it, which no ONNX operation is.
+        let Vectors::Edges(edges) = &self.vectors else { return Ok(None) };
+        if !edges.of_connectivity() || self.seen.iter().enumerate().any(|(place, class)| place != *class) {
+            return Ok(None);
+        }
+        let n = edges.nodes();
+        let sums = self.weights.ncols();
+        // Of two classes the first has the logit 0, so that their softmax is the logistic function of the sum.
+        let outputs = if self.link == Link::Logistic { 2 } else { sums };
+        let (mut weights, mut intercept) = (Array2::zeros((n * n, outputs)), Array1::zeros(outputs));
+        for sum in 0..sums {
+            let output = sum + outputs - sums;
+            intercept[output] = self.intercept[sum];
+            for (column, (i, j)) in edges.places().into_iter().enumerate() {
+                let weight = self.weights[(column, sum)] / self.standard.scale[column];
+                weights[(i * n + j, output)] = weight;
+                intercept[output] -= weight * self.standard.mean[column];
+            }
+        }
+        let flat: Vec<f64> = weights.iter().copied().collect();
+        let model = linear_model("linear", n, &flat, &intercept.to_vec())
+            .map_err(|error| NetworkError::Model { model: "linear".into(), problem: error.to_string() })?;
+        Ok(Some(Exported { model, features: None, temperature: 1.0 }))
     }
 }
 

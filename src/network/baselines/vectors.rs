@@ -92,6 +92,22 @@ impl Edges {
         Self { view: name.map(str::to_owned), nodes: train.networks.nodes(), directed }
     }
 
+    /// Regions.
+    pub fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    /// Whether these are edges of the connectivity, and of no other view.
+    pub fn of_connectivity(&self) -> bool {
+        self.view.is_none()
+    }
+
+    /// Where each column lies in a network, row and column.
+    pub fn places(&self) -> Vec<(usize, usize)> {
+        let all = (0..self.nodes).flat_map(|i| (0..self.nodes).map(move |j| (i, j)));
+        all.filter(|(i, j)| if self.directed { i != j } else { i > j }).collect()
+    }
+
     /// Samples × edges.
     ///
     /// # Errors
@@ -99,10 +115,7 @@ impl Edges {
     pub fn vectors(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError> {
         same_regions(self.nodes, rows)?;
         let all = view(rows.networks, self.view.as_deref());
-        let n = self.nodes;
-        let columns = (0..n).flat_map(|i| (0..n).map(move |j| (i, j)));
-        let columns: Vec<(usize, usize)> =
-            columns.filter(|(i, j)| if self.directed { i != j } else { i > j }).collect();
+        let columns = self.places();
         Ok(Array2::from_shape_fn((rows.rows.len(), columns.len()), |(sample, column)| {
             let (i, j) = columns[column];
             all[(rows.rows[sample], i, j)]
