@@ -129,7 +129,7 @@ fn runs_of_other_columns_or_rates_name_both_files() {
 /// What a golden file with some bytes replaced is refused with.
 fn patched(name: &str, config: &str, at: usize, bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
-    for file in ["labels.nii.gz", name] {
+    for file in ["labels.nii.gz", "mask.nii.gz", name] {
         std::fs::copy(golden().join(file), folder.path().join(file)).expect("copied");
     }
     let mut content = std::fs::read(golden().join(name)).expect("read");

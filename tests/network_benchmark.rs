@@ -84,7 +84,7 @@ fn named(names: &[&str]) -> Vec<Model> {
 
 #[test]
 fn every_model_of_classes_reads_a_planted_effect_and_no_look_is_chance() {
-    let networks = planted(60, 8, |person| (person % 3) as f64);
+    let networks = planted(60, 8, |person| 1.5 * (person % 3) as f64);
     let labels: Vec<String> = (0..120).map(|s| ["a", "b", "c"][(s / 2) % 3].to_owned()).collect();
     let models = ["majority", "logistic", "logistic-tuned", "svm", "svm-tuned", "mpca", "m2e", "mk-svm"];
     let three = benchmark(&networks, &Targets::classes(&labels).unwrap(), &named(&models));

@@ -38,6 +38,7 @@ fn model(folder: &Path, name: &str, regions: &[String], classes: &str, fisher_z:
 fn neurod(arguments: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_neurod"));
     command.env("NEUROD__LIBRARIES__ONNXRUNTIME", repository(".cache/lib/libonnxruntime.so"));
+    command.env("NEUROD_CACHE", repository(".cache"));
     command.args(arguments).current_dir(folder).output().unwrap()
 }
 
@@ -125,6 +126,67 @@ fn a_recordings_outcomes_are_those_of_numpy_and_onnxruntime_on_the_same_windows(
         }
         assert_eq!(compared, 191 - WINDOW + 1);
         assert!(outcomes.iter().take(WINDOW - 3).all(|frame| flagged(frame, "WARMING_UP")));
+    }
+}
+
+/// Of our own making from end to end: built, learned, exported, predicted offline, and live on the same windows.
+#[test]
+fn a_trained_model_says_live_what_it_says_offline_of_the_same_window() {
+    let Some(python) = common::python(&["numpy"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let done = |output: Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let tool = [repository("tools/heatpain_networks.py"), repository(".cache/data/heatpain")];
+    done(Command::new(python).args(tool).arg("--out").arg(folder.path().join("heat")).output().unwrap());
+    let edges = ["--kind", "pearson", "--shrinkage", "none", "--fisher-z", "--tr", "2"];
+    let build = |data: &str, out: &str| {
+        done(neurod(&[&["network", "build", data, "--out", out], &edges[..]].concat(), folder.path()));
+    };
+    build("heat", "heat.npz");
+    // Windows of one recording that begin at every 23rd volume.
+    let (person, scan) = ("sub-11", "sub-11/func/sub-11_run-03_timeseries.tsv");
+    let at = folder.path().join("windows").join(scan);
+    fs::create_dir_all(at.parent().unwrap()).unwrap();
+    fs::copy(folder.path().join("heat").join(scan), &at).unwrap();
+    fs::write(folder.path().join("windows/participants.tsv"), format!("participant_id\n{person}\n")).unwrap();
+    let starts: Vec<usize> = (0..191 - WINDOW).step_by(23).collect();
+    let row = |start: &usize| format!("{scan}\t{person}\t{}\t{}\tn/a\n", 2 * start, 2 * WINDOW);
+    let rows: String = starts.iter().map(row).collect();
+    let table = format!("file\tparticipant_id\tonset\tduration\tlabel\n{rows}");
+    fs::write(folder.path().join("windows/samples.tsv"), table).unwrap();
+    build("windows", "windows.npz");
+    fs::write(folder.path().join("graph.toml"), "model = \"node-edge-concat\"\n[settings]\nepochs = 3\nhidden = 16\n")
+        .unwrap();
+    for model in ["logistic", "graph.toml"] {
+        let train = ["network", "train", "heat.npz", "--model", model, "--export", "trained/model.onnx"];
+        done(neurod(&train, folder.path()));
+        let offline = done(neurod(&["network", "predict", "trained/model.onnx", "windows.npz"], folder.path()));
+        let offline: Vec<Vec<f64>> = offline
+            .lines()
+            .skip(1)
+            .map(|line| line.split('\t').skip(3).map(|cell| cell.parse().unwrap()).collect())
+            .collect();
+        assert_eq!(offline.len(), starts.len());
+        let config = format!(
+            "[sources.scanner.input.replay]\nfiles = [{at:?}]\ntr = 2.0\n[networks.connectome]\nsource = \"scanner\"\n\
+             window = {}\nfisher_z = true\nmodel = \"trained\"",
+            2 * WINDOW
+        );
+        let messages = replayed(folder.path(), &config);
+        let outcomes = of(&messages, "outcome_frame");
+        for (start, offline) in starts.iter().zip(&offline) {
+            let last = (start + WINDOW - 1) as f64 * 2.0;
+            let live = outcomes.iter().find(|frame| frame["t_target"] == last).unwrap();
+            assert_eq!(live["classes"], json!(["heat", "rating"]));
+            assert!(apart(&numbers(&live["probabilities"]), offline) <= 1e-5, "{model}: {live} is not {offline:?}");
+        }
+        let first: Vec<f64> = offline.iter().filter_map(|row| row.first().copied()).collect();
+        assert!(
+            first.iter().any(|p| (p - first[0]).abs() > 1e-3),
+            "{model}: all windows are alike, so nothing is compared"
+        );
     }
 }
 

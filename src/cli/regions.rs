@@ -36,7 +36,7 @@ pub struct RegionsArgs {
     #[arg(long, value_name = "MM", default_value_t = 0.5, value_parser = length, requires = "realign")]
     pub censor: f64,
     /// Smooth every volume: full width at half maximum in mm
-    #[arg(long, value_name = "MM", value_parser = length)]
+    #[arg(long, value_name = "MM", value_parser = length, allow_negative_numbers = true)]
     pub smooth: Option<f64>,
     /// The table to write
     #[arg(long, short, value_name = "FILE")]

@@ -149,9 +149,10 @@ impl Atlas {
         let mut pairs = Vec::new();
         for voxel in 0..grid.voxels() {
             let [x, y, z] = grid.millimetres(grid.index(voxel));
-            let nearest = back.map(|[a, b, c, shift]| (a * x + b * y + c * z + shift + 0.5 + TIE).floor());
-            let inside = nearest.iter().zip([nx, ny, nz]).all(|(p, n)| (0.0..n as f64).contains(p));
-            let [x, y, z] = nearest.map(|p| p as usize);
+            let place = back.map(|[a, b, c, shift]| a * x + b * y + c * z + shift);
+            // Between the outermost centres, as scipy and nilearn have it: what lies half a voxel beyond is outside.
+            let inside = place.iter().zip([nx, ny, nz]).all(|(p, n)| (-TIE..=(n as f64 - 1.0) + TIE).contains(p));
+            let [x, y, z] = place.map(|p| (p + 0.5 + TIE).floor() as usize);
             if inside && region_of[(z * ny + y) * nx + x] != none {
                 pairs.push((region_of[(z * ny + y) * nx + x], voxel as u32));
             }
