@@ -8,8 +8,9 @@ const LABELS_CAP: usize = 1 << 16;
 /// How far a voxel's position may differ between two images of one grid, in mm.
 const SAME_PLACE: f64 = 1e-3;
 
-/// A place half-way between two voxels belongs to the upper one, whatever the rounding of the matrices, in voxels.
-const TIE: f64 = 1e-6;
+/// A place half-way between two voxels belongs to the upper one, whatever the rounding of our arithmetic, in voxels. What the
+/// header's single precision makes of it decides otherwise, as it does in nilearn.
+const TIE: f64 = 1e-9;
 
 /// Where the voxels of an image lie.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! What does a scanner export as DICOM? Slices, mosaics and enhanced images, as volumes on their grid.
 //!
-//! [`read`] takes the bytes of one file. Classic images hold one slice, which [`stack`] joins to volumes; a Siemens mosaic
+//! [`read`] takes the bytes of one file. Classic images hold one slice, which [`stack()`] joins to volumes; a Siemens mosaic
 //! is one volume, an enhanced image one or several. Voxels are in the order that the file has them (x along a row, y
 //! down the columns, z along the slices); the grid says where they lie, in mm RAS.
 //!

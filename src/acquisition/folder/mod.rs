@@ -2,7 +2,7 @@
 //!
 //! Files are noticed by inotify, and by looking every [`poll`](FolderConfig::poll) seconds, because network shares are
 //! silent. A file is read when it parses to the length it promises, not when it appears and not after a quiet period.
-//! One series is taken by rule ([`select`]), its volumes go on in order ([`order`]), and each becomes regions where it is
+//! One series is taken by rule (`select`), its volumes go on in order (`order`), and each becomes regions where it is
 //! read. Every fault is counted by kind ([`Fault`]).
 //!
 //! **Invariants.** A volume that is due is never delayed. A gap, once declared, stays one: rows stay aligned with the

@@ -19,7 +19,7 @@ pub struct BenchmarkArgs {
     /// Whether labels are classes or numbers
     #[arg(long, value_enum, default_value_t = Task::Classes)]
     pub task: Task,
-    /// Which models: all that suit, or a list of names and TOML files (docs/networks.md); the majority class or the mean stands
+    /// Which models: all that suit, or a list of names and TOML files (docs/network-benchmark.md); the majority class or the mean stands
     /// beside them always
     #[arg(long, value_name = "all|LIST", value_delimiter = ',', default_value = "all")]
     pub models: Vec<String>,
