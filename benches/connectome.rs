@@ -7,9 +7,9 @@
 #![allow(clippy::print_stdout, reason = "a bench prints its result")]
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -17,6 +17,7 @@ use hdrhistogram::Histogram;
 use neurod::frame::ChannelMask;
 use neurod::network::SlidingWindow;
 use serde_json::{Value, json};
+use support::{Peer, machine, microseconds, print_line};
 
 const REGIONS: usize = 400;
 const WINDOW: usize = 120;
@@ -47,7 +48,10 @@ fn main() -> Result<()> {
     stream.iter().for_each(|sample| window.push(sample, &good));
     window.correlation(&mut matrix);
 
-    let mut peer = Peer::start("connectome.py")?;
+    let mut peer = Peer::start("connectome.py", |command| {
+        // One thread, as ours.
+        command.env("OPENBLAS_NUM_THREADS", "1");
+    })?;
     let about = peer.ask(&json!({ "window": window.samples().collect::<Vec<_>>() }))?;
     let theirs: Vec<f64> = serde_json::from_value(about["output"].clone())?;
     ensure!(theirs.len() == matrix.len(), "the matrices have different sizes");
@@ -103,60 +107,4 @@ fn main() -> Result<()> {
     }
     println!("  {ratio:.1} × the fastest numpy; largest difference of the matrices {worst:.1e}");
     Ok(())
-}
-
-fn microseconds(histogram: &Histogram<u64>) -> Value {
-    let at = |q| histogram.value_at_quantile(q) as f64 / 1e3;
-    json!({ "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999) })
-}
-
-fn print_line(name: &str, histogram: &Histogram<u64>) {
-    let at = |q| histogram.value_at_quantile(q) as f64 / 1e3;
-    println!("  {name:<40} {:>9.2} {:>9.2} {:>9.2}", at(0.5), at(0.99), at(0.999));
-}
-
-/// The processor's name, as the kernel tells it.
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, n)| n.to_owned()));
-    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
-}
-
-/// A Python process that answers one JSON line with another.
-struct Peer {
-    process: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(script: &str) -> Result<Self> {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = std::env::var("NEUROD_PYTHON").unwrap_or_else(|_| format!("{root}/.cache/venv/bin/python"));
-        let mut process = Command::new(&python)
-            .arg(format!("{root}/benches/peers/{script}"))
-            // One thread, as ours.
-            .env("OPENBLAS_NUM_THREADS", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {python}: set NEUROD_PYTHON to a Python with numpy and scipy"))?;
-        let to = process.stdin.take().context("no pipe to the peer")?;
-        let from = BufReader::new(process.stdout.take().context("no pipe from the peer")?);
-        Ok(Self { process, to, from })
-    }
-
-    fn ask(&mut self, question: &Value) -> Result<Value> {
-        writeln!(self.to, "{question}")?;
-        let mut line = String::new();
-        self.from.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| format!("the peer ended: {:?}", self.process.try_wait()))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

@@ -7,9 +7,9 @@
 #![allow(clippy::print_stdout, reason = "a bench prints its result")]
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +18,7 @@ use neurod::frame::{Block, BlockSpec, Channel, Stage, Unit};
 use neurod::signal::design::{Band, Section, butterworth};
 use neurod::signal::{BandpassConfig, Iir};
 use serde_json::{Value, json};
+use support::{Peer, machine, microseconds, print_line};
 
 const CHANNELS: usize = 64;
 const SAMPLES: usize = 32;
@@ -43,7 +44,10 @@ fn main() -> Result<()> {
         input.push(&sample);
     }
 
-    let mut peer = Peer::start("iir.py")?;
+    let mut peer = Peer::start("iir.py", |command| {
+        // One thread, as ours.
+        command.env("OPENBLAS_NUM_THREADS", "1");
+    })?;
     let rows: Vec<&[f64]> = input.samples().collect();
     let about = peer.ask(&json!({ "sos": sos(&sections), "zi": rest(&sections), "data": rows }))?;
     stage.process(&input, &mut output);
@@ -116,60 +120,4 @@ fn difference(about: &Value, output: &Block) -> Result<f64> {
     ensure!(theirs.len() == output.len() && scale > 0.0, "the outputs have different lengths");
     let pairs = output.samples().zip(&theirs).flat_map(|(a, b)| a.iter().zip(b));
     Ok(pairs.fold(0.0f64, |m, (a, b)| m.max((a - b).abs())) / scale)
-}
-
-fn microseconds(histogram: &Histogram<u64>) -> Value {
-    let at = |q| histogram.value_at_quantile(q) as f64 / 1e3;
-    json!({ "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999) })
-}
-
-fn print_line(name: &str, histogram: &Histogram<u64>) {
-    let at = |q| histogram.value_at_quantile(q) as f64 / 1e3;
-    println!("  {name:<40} {:>9.2} {:>9.2} {:>9.2}", at(0.5), at(0.99), at(0.999));
-}
-
-/// The processor's name, as the kernel tells it.
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, n)| n.to_owned()));
-    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
-}
-
-/// A Python process that answers one JSON line with another.
-struct Peer {
-    process: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(script: &str) -> Result<Self> {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let python = std::env::var("NEUROD_PYTHON").unwrap_or_else(|_| format!("{root}/.cache/venv/bin/python"));
-        let mut process = Command::new(&python)
-            .arg(format!("{root}/benches/peers/{script}"))
-            // One thread, as ours.
-            .env("OPENBLAS_NUM_THREADS", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {python}: set NEUROD_PYTHON to a Python with numpy and scipy"))?;
-        let to = process.stdin.take().context("no pipe to the peer")?;
-        let from = BufReader::new(process.stdout.take().context("no pipe from the peer")?);
-        Ok(Self { process, to, from })
-    }
-
-    fn ask(&mut self, question: &Value) -> Result<Value> {
-        writeln!(self.to, "{question}")?;
-        let mut line = String::new();
-        self.from.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| format!("the peer ended: {:?}", self.process.try_wait()))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

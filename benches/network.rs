@@ -12,9 +12,10 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench prints, and measures real time")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench stops at the first thing that is wrong")]
 
-use std::io::{BufRead, BufReader, Write};
+mod support;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use ndarray::{Array3, ArrayD, IxDyn};
@@ -22,6 +23,7 @@ use ndarray_npy::write_npy;
 use neurod::network::deep::{DeepLearner, GraphNetwork, Saved, Trained, Training};
 use neurod::network::{Fitted, Networks, Rows, Targets};
 use serde_json::{Value, json};
+use support::Peer;
 
 const NODES: usize = 122;
 const HIDDEN: usize = 256;
@@ -64,17 +66,16 @@ fn learn(
 }
 
 /// PyTorch, which is told what to do line by line.
-struct Torch(Child, ChildStdin, BufReader<ChildStdout>);
+struct Torch(Peer);
 
 impl Torch {
     fn start() -> Self {
-        let python = std::env::var_os("NEUROD_TORCH").unwrap_or_else(|| "python3".into());
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/braingb.py");
-        let mut command = Command::new(python);
-        command.arg(script).args([NODES, HIDDEN, GRAPHS].map(|v| v.to_string()));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self(child, input, BufReader::new(output))
+        let python = std::env::var("NEUROD_TORCH").unwrap_or_else(|_| "python3".into());
+        let sizes = [NODES, HIDDEN, GRAPHS].map(|size| size.to_string());
+        let sized = |command: &mut Command| {
+            command.args(sizes);
+        };
+        Self(Peer::running(&python, "braingb.py", sized).unwrap())
     }
 
     fn ask(&mut self, what: &Value, answer: &str) -> f64 {
@@ -82,18 +83,7 @@ impl Torch {
     }
 
     fn all(&mut self, what: &Value) -> Value {
-        writeln!(self.1, "{what}").unwrap();
-        self.1.flush().unwrap();
-        let mut line = String::new();
-        self.2.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).expect("PyTorch answers (set NEUROD_TORCH to a Python that has it)")
-    }
-}
-
-impl Drop for Torch {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.0.ask(what).expect("PyTorch answers (set NEUROD_TORCH to a Python that has it)")
     }
 }
 

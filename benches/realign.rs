@@ -8,16 +8,17 @@
 #![allow(clippy::print_stdout, reason = "a bench prints its result")]
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use neurod::fmri::{Atlas, Fit, Grid, RealignConfig, Realigner, Rigid, Smoother, parcellate};
 use serde_json::{Value, json};
+use support::{Peer, machine};
 
 const DIMS: [usize; 3] = [64, 64, 36];
 const REGIONS: usize = 116;
@@ -84,7 +85,7 @@ fn measure(
         Ok(path.display().to_string())
     };
     let paths = volumes.iter().enumerate().map(|(i, v)| write(format!("{i}"), v)).collect::<Result<Vec<_>>>()?;
-    let mut peer = Peer::start("realign.py")?;
+    let mut peer = Peer::start("realign.py", |_| ())?;
     let reference_path = write("reference".into(), reference)?;
     let setup = json!({ "dims": DIMS, "affine": grid.affine, "reference": reference_path, "volumes": paths });
     let theirs = peer.ask(&setup)?;
@@ -222,48 +223,4 @@ fn label(grid: &Grid, voxel: usize) -> f32 {
 
 fn quantiles(histogram: &Histogram<u64>) -> [f64; 3] {
     [histogram.value_at_quantile(0.5), histogram.value_at_quantile(0.99), histogram.max()].map(|ns| ns as f64 / 1e6)
-}
-
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{} ({cores} cores)", name.unwrap_or("an unknown machine"))
-}
-
-/// The Python beside us.
-struct Peer {
-    child: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(script: &str) -> Result<Self> {
-        let python = std::env::var("NEUROD_PYTHON").unwrap_or(".cache/venv/bin/python".into());
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(script);
-        let mut child = Command::new(&python)
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{python}: set NEUROD_PYTHON"))?;
-        let to = child.stdin.take().context("a pipe")?;
-        let from = BufReader::new(child.stdout.take().context("a pipe")?);
-        Ok(Self { child, to, from })
-    }
-
-    fn ask(&mut self, what: &Value) -> Result<Value> {
-        writeln!(self.to, "{what}")?;
-        let mut line = String::new();
-        self.from.read_line(&mut line)?;
-        serde_json::from_str(&line).context("the peer answers with JSON (what it says is above)")
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

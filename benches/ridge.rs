@@ -8,6 +8,8 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench prints, and measures real time")]
 #![allow(clippy::expect_used, reason = "a bench that cannot go on says so and stops")]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use hdrhistogram::Histogram;
 use neurod::frame::Quality;
 use neurod::ridge::{GuardConfig, Learner, RidgeConfig, Rls, Snapshot};
 use serde_json::{Value, json};
+use support::machine;
 
 const F: usize = 300;
 const V: usize = 1000;
@@ -103,13 +106,6 @@ fn python() -> Option<PathBuf> {
     let named = std::env::var_os("NEUROD_PYTHON").map(PathBuf::from);
     let cached = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/venv/bin/python");
     named.or(Some(cached)).filter(|path| path.exists())
-}
-
-fn machine() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("?", |m| m.1);
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{model}, {cores} cores, {}", std::env::consts::OS)
 }
 
 fn rows(count: usize) -> Vec<f64> {

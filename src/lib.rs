@@ -50,6 +50,7 @@ pub mod config;
 mod drawing;
 mod draws;
 pub mod exit;
+pub mod interval;
 mod linalg;
 pub mod native;
 mod parallel;

@@ -14,12 +14,21 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("draws", &[], "chance is a seed and a number"),
     ("drawing", &[], "a figure is marks, whatever they stand for"),
     ("parallel", &[], "spreading work needs no more than the work"),
+    ("interval", &[], "an interval is two numbers"),
     ("ring", &["frame"], "a link carries values, whatever they are"),
     ("signal", &["frame"], "signal is pure arithmetic on blocks"),
     ("fmri", &["frame"], "fmri is pure arithmetic on blocks"),
     ("ridge", &["frame", "linalg"], "ridge is pure arithmetic on rows"),
-    ("encoding", &["frame", "linalg", "draws", "drawing", "parallel"], "encoding is pure arithmetic on arrays"),
-    ("network", &["frame", "linalg", "draws", "drawing", "parallel"], "a network is arithmetic on matrices"),
+    (
+        "encoding",
+        &["frame", "linalg", "draws", "drawing", "parallel", "interval"],
+        "encoding is pure arithmetic on arrays",
+    ),
+    (
+        "network",
+        &["frame", "linalg", "draws", "drawing", "parallel", "interval"],
+        "a network is arithmetic on matrices",
+    ),
     ("encoders", &["frame"], "an encoder turns one input into one vector and knows nothing of lanes"),
     ("acquisition", &["frame", "fmri", "native"], "a source makes blocks; a volume becomes regions where it is read"),
     (

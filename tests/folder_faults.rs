@@ -59,6 +59,11 @@ fn nifti(path: &Path, dims: [usize; 3], volumes: usize, value: impl Fn(usize, us
 fn label(voxel: usize) -> i16 {
     if voxel.is_multiple_of(2) { 1 } else { 2 }
 }
+/// Of `export` in a folder, whose labels lie beside it.
+fn watching(folder: &Path, more: &str) -> FolderConfig {
+    let [path, labels] = [folder.join("export"), folder.join("labels.nii")];
+    toml::from_str(&format!("path = {path:?}\nlabels = {labels:?}\n{more}")).unwrap()
+}
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -84,11 +89,9 @@ impl Bench {
     }
 
     fn source(&self, clock: Arc<dyn Clock>, more: &str) -> (FolderSource, Arc<SourceStats>) {
-        let text =
-            format!("path = \"export\"\ntr = 2.0\nlabels = \"labels.nii\"\nseries = \"bold*\"\npoll = 0.02\n{more}");
-        let config: FolderConfig = toml::from_str(&text).unwrap();
+        let config = watching(self.folder.path(), &format!("tr = 2.0\nseries = \"bold*\"\npoll = 0.02\n{more}"));
         let stats = Arc::new(SourceStats::default());
-        (config.open(self.folder.path(), Arc::clone(&stats), clock).unwrap(), stats)
+        (config.open(Arc::clone(&stats), clock).unwrap(), stats)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) {
@@ -324,10 +327,9 @@ fn the_next_series_begins_a_gap_and_never_before_the_last_has_ended() {
         files.insert(writing.name, writing.bytes);
     }
     let clock = Arc::new(VirtualClock::default());
-    let text = "path = \"export\"\ntr = 2.0\nlabels = \"labels.nii\"\npoll = 0.02";
-    let config: FolderConfig = toml::from_str(text).unwrap();
+    let config = watching(bench.folder.path(), "tr = 2.0\npoll = 0.02");
     let stats = Arc::new(SourceStats::default());
-    let mut source = config.open(bench.folder.path(), Arc::clone(&stats), Arc::clone(&clock) as _).unwrap();
+    let mut source = config.open(Arc::clone(&stats), Arc::clone(&clock) as _).unwrap();
     let mut block = Block::new(source.spec());
     let mut came = Vec::new();
     rows(&mut source, &mut block, &mut came);
@@ -353,9 +355,8 @@ fn a_volume_is_a_block_within_thirty_milliseconds() {
     let config = ExportConfig { flavour: Flavour::Mosaic, faults: Default::default(), seed: 1, tr: Some(0.05) };
     let mut export = Export::open(&folder.path().join("bold.nii"), config).unwrap();
     fs::create_dir(folder.path().join("export")).unwrap();
-    let text = "path = \"export\"\ntr = 0.05\nlabels = \"labels.nii\"";
-    let config: FolderConfig = toml::from_str(text).unwrap();
-    let mut source = config.open(folder.path(), Arc::default(), Arc::new(MonotonicClock)).unwrap();
+    let config = watching(folder.path(), "tr = 0.05");
+    let mut source = config.open(Arc::default(), Arc::new(MonotonicClock)).unwrap();
     let mut block = Block::new(source.spec());
     let _ = source.pull(&mut block, Duration::ZERO).unwrap();
     let mut took = Vec::new();
@@ -377,5 +378,5 @@ fn a_volume_is_a_block_within_thirty_milliseconds() {
     took.sort();
     println!("from file to block: median {:?}, longest {:?}", took[took.len() / 2], took.last().unwrap());
     // A machine that is busy with other tests delays some; a file that waits for a look into the folder takes longer.
-    assert!(took[took.len() / 4] <= Duration::from_millis(30), "{took:?}");
+    assert!(took[took.len() / 2] <= Duration::from_millis(30), "{took:?}");
 }

@@ -356,7 +356,7 @@ impl Building<'_> {
             InputConfig::Folder(config) => {
                 let config = config.clone();
                 Box::new(move |stats| {
-                    let source = config.open(Path::new(""), stats, Arc::clone(&clock))?;
+                    let source = config.open(stats, Arc::clone(&clock))?;
                     Ok(Box::new(source) as Box<dyn Source>)
                 })
             }

@@ -281,7 +281,7 @@ impl SourceConfig {
                 }
                 _ => None,
             }),
-            InputConfig::Folder(folder) => Ok(Some(folder.shape(Path::new(""))?)),
+            InputConfig::Folder(folder) => Ok(Some(folder.shape()?)),
             InputConfig::Replay(replay) => Ok(Some(replay.open(base, Default::default())?.samples.spec().clone())),
             InputConfig::Synthetic(synthetic) => Ok(Some(synthetic.build(Default::default())?.spec().clone())),
         }

@@ -13,7 +13,7 @@ use ndarray::Array2;
 
 use super::DatasetError;
 use crate::acquisition::file::Volumes;
-use crate::fmri::Grid;
+use crate::fmri::{Grid, affine};
 
 /// The most points of one streamline.
 const MOST_POINTS: usize = 1 << 20;
@@ -67,7 +67,9 @@ impl Labels {
         let mut labels: Vec<u32> = values.iter().copied().filter(|label| *label > 0).collect();
         labels.sort_unstable();
         labels.dedup();
-        let inverse = invert(&image.grid.affine)
+        let inverse = image
+            .grid
+            .inverse()
             .ok_or_else(|| wrong(path, "its affine has no inverse, so that no point lies in a voxel".into()))?;
         if labels.len() < 2 {
             return Err(wrong(path, format!("{} regions (a network has at least two)", labels.len())));
@@ -79,7 +81,7 @@ impl Labels {
     /// The region of a point in mm, of the voxel whose centre is nearest.
     fn region(&self, point: [f64; 3]) -> Option<usize> {
         let [nx, ny, nz] = self.grid.dims;
-        let [x, y, z] = apply(&self.inverse, point).map(f64::round);
+        let [x, y, z] = affine::apply(&self.inverse, point).map(f64::round);
         let inside = |at: f64, size: usize| (at >= 0.0 && at < size as f64).then_some(at as usize);
         let at = inside(x, nx)? + nx * (inside(y, ny)? + ny * inside(z, nz)?);
         self.of.get(at).and_then(|region| (*region as usize).checked_sub(1))
@@ -227,7 +229,7 @@ fn trk(input: &mut BufReader<File>, add: &mut Add<'_>) -> Result<(), String> {
         input.read_exact(&mut rest).map_err(|_| "the file ends within a streamline (copy it again)")?;
         found += 1;
         if points > 0 {
-            add(points, apply(&to_mm, first), apply(&to_mm, last));
+            add(points, affine::apply(&to_mm, first), affine::apply(&to_mm, last));
         }
     }
 }
@@ -241,7 +243,7 @@ fn trk_affine(
     let size: [f64; 3] = std::array::from_fn(|axis| single(12 + 4 * axis));
     let ras: [[f64; 4]; 3] =
         std::array::from_fn(|row| std::array::from_fn(|column| single(440 + 16 * row + 4 * column)));
-    if single(500) == 0.0 || invert(&ras).is_none() || size.iter().any(|mm| !mm.is_finite() || *mm <= 0.0) {
+    if single(500) == 0.0 || affine::inverse(&ras).is_none() || size.iter().any(|mm| !mm.is_finite() || *mm <= 0.0) {
         return Err(
             "its header does not say where voxels lie (vox_to_ras, voxel_size): save it with nibabel, or as .tck"
                 .into(),
@@ -299,27 +301,6 @@ fn float(bytes: &[u8], big: bool) -> f64 {
         }
         _ => f64::NAN,
     }
-}
-
-fn apply(affine: &[[f64; 4]; 3], [x, y, z]: [f64; 3]) -> [f64; 3] {
-    affine.map(|[a, b, c, shift]| a * x + b * y + c * z + shift)
-}
-
-/// The inverse of an affine map.
-fn invert(m: &[[f64; 4]; 3]) -> Option<[[f64; 4]; 3]> {
-    let [[a, b, c, x], [d, e, f, y], [g, h, i, z]] = *m;
-    let minors = [
-        [e * i - f * h, c * h - b * i, b * f - c * e],
-        [f * g - d * i, a * i - c * g, c * d - a * f],
-        [d * h - e * g, b * g - a * h, a * e - b * d],
-    ];
-    let determinant = a * minors[0][0] + b * minors[1][0] + c * minors[2][0];
-    (determinant.is_finite() && determinant != 0.0).then(|| {
-        minors.map(|[p, q, r]| {
-            let [p, q, r] = [p, q, r].map(|minor| minor / determinant);
-            [p, q, r, -(p * x + q * y + r * z)]
-        })
-    })
 }
 
 fn wrong(path: &Path, problem: String) -> DatasetError {

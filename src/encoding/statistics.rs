@@ -20,11 +20,11 @@ mod voxels;
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::metrics::MetricError;
 use crate::draws::Draws;
+pub use crate::interval::Interval;
 use crate::parallel;
 pub use exchange::{Exchanged, exchange_correlations, exchange_means};
 pub use voxels::{Redrawn, VoxelSums};
@@ -116,15 +116,6 @@ impl Blocks {
     }
 }
 
-/// A percentile interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// Its lower end.
-    pub low: f64,
-    /// Its upper end.
-    pub high: f64,
-}
-
 /// How an interval is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bootstrap {
@@ -167,10 +158,8 @@ impl Bootstrap {
     }
 
     /// The percentile interval of a statistic's value at every draw (Efron 1979), in whatever order.
-    pub fn percentiles(&self, mut drawn: Vec<f64>) -> Interval {
-        drawn.sort_unstable_by(f64::total_cmp);
-        let tail = (1.0 - self.confidence) / 2.0;
-        Interval { low: quantile(&drawn, tail), high: quantile(&drawn, 1.0 - tail) }
+    pub fn percentiles(&self, drawn: Vec<f64>) -> Interval {
+        Interval::of(drawn, (1.0 - self.confidence) / 2.0)
     }
 
     /// The percentile interval of `statistic`, which is told how often each block was drawn.
@@ -182,14 +171,6 @@ impl Bootstrap {
     pub fn interval(&self, blocks: &Blocks, statistic: impl Fn(&[u32]) -> f64) -> Result<Interval, StatisticsError> {
         Ok(self.percentiles(self.counts(blocks)?.iter().map(|counts| statistic(counts)).collect()))
     }
-}
-
-/// Of ascending values, interpolated between neighbours as numpy's default does; 0 of none.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let at = q * sorted.len().saturating_sub(1) as f64;
-    let value = |i: f64| sorted.get(i as usize).copied().unwrap_or(0.0);
-    let (below, above) = (value(at.floor()), value(at.ceil()));
-    below + (above - below) * at.fract()
 }
 
 /// The statistic "mean of one score per sample", for [`Bootstrap::interval`]: Pearson per sample, MAE per sample.

@@ -1,7 +1,7 @@
 //! Which voxel belongs where? A label image on its grid.
 
-use super::FmriError;
 use super::parcellate::Gather;
+use super::{FmriError, affine};
 
 /// The most labels an atlas may have; an image with more is no label image.
 const LABELS_CAP: usize = 1 << 16;
@@ -35,28 +35,17 @@ impl Grid {
 
     /// Where a voxel lies in mm.
     pub fn millimetres(&self, [x, y, z]: [usize; 3]) -> [f64; 3] {
-        self.affine.map(|[a, b, c, shift]| a * x as f64 + b * y as f64 + c * z as f64 + shift)
+        affine::apply(&self.affine, [x, y, z].map(|i| i as f64))
     }
 
     /// How far the next voxel lies along x, y, z, in mm.
     pub fn voxel_size(&self) -> [f64; 3] {
-        std::array::from_fn(|axis| self.affine.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt())
+        affine::lengths(&self.affine)
     }
 
     /// The first three rows of the matrix from mm to voxel indices; `None` where the affine squeezes space flat.
     pub fn inverse(&self) -> Option<[[f64; 4]; 3]> {
-        let [a, b, c] = self.affine;
-        let cross = |p: usize, q: usize, r: [f64; 4], s: [f64; 4]| r[p] * s[q] - r[q] * s[p];
-        let determinant = a[0] * cross(1, 2, b, c) - a[1] * cross(0, 2, b, c) + a[2] * cross(0, 1, b, c);
-        let size: f64 = self.voxel_size().iter().product();
-        if !(determinant.is_finite() && determinant.abs() > 1e-6 * size) {
-            return None;
-        }
-        let row = |p, q, sign: f64| {
-            [cross(p, q, b, c), -cross(p, q, a, c), cross(p, q, a, b)].map(|m| sign * m / determinant)
-        };
-        let shifted = |r: [f64; 3]| [r[0], r[1], r[2], -(r[0] * a[3] + r[1] * b[3] + r[2] * c[3])];
-        Some([row(1, 2, 1.0), row(0, 2, -1.0), row(0, 1, 1.0)].map(shifted))
+        affine::inverse(&self.affine)
     }
 
     /// In what two grids differ, in words; `None` where every voxel of one lies on the same voxel of the other.
@@ -149,8 +138,7 @@ impl Atlas {
         let [nx, ny, nz] = self.grid.dims;
         let mut pairs = Vec::new();
         for voxel in 0..grid.voxels() {
-            let [x, y, z] = grid.millimetres(grid.index(voxel));
-            let place = back.map(|[a, b, c, shift]| a * x + b * y + c * z + shift);
+            let place = affine::apply(&back, grid.millimetres(grid.index(voxel)));
             // Between the outermost centres, as scipy and nilearn have it: what lies half a voxel beyond is outside.
             let inside = place.iter().zip([nx, ny, nz]).all(|(p, n)| (-TIE..=(n as f64 - 1.0) + TIE).contains(p));
             let [x, y, z] = place.map(|p| (p + 0.5 + TIE).floor() as usize);

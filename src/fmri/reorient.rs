@@ -3,7 +3,7 @@
 //! A scanner writes rows from front to back, its converter to NIfTI from back to front; the voxels are the same. So axes
 //! may be exchanged and turned around, and nothing else: what needs interpolation is another grid.
 
-use super::Grid;
+use super::{Grid, affine};
 
 /// How far a voxel's place may differ between images of one grid, in mm: what rounded headers differ by.
 const SAME_PLACE: f64 = 0.05;
@@ -13,7 +13,7 @@ const SAME_PLACE: f64 = 0.05;
 /// # Errors
 /// In what the grids differ, in words.
 pub fn places(of: &Grid, within: &Grid) -> Result<Vec<u32>, String> {
-    let inverse = inverse(within).ok_or("the volume's axes lie in one plane")?;
+    let back = within.inverse().ok_or("the volume's axes lie in one plane")?;
     let near = |at: [f64; 3]| -> Option<[i64; 3]> {
         let rounded = at.map(f64::round);
         let off: [f64; 3] = std::array::from_fn(|i| at[i] - rounded[i]);
@@ -34,7 +34,7 @@ pub fn places(of: &Grid, within: &Grid) -> Result<Vec<u32>, String> {
         )
     };
     // An affine map that is whole on four corners, and a step of one along every axis, is whole everywhere.
-    let corner = |at: [usize; 3]| near(inverse(of.millimetres(at))).ok_or_else(differ);
+    let corner = |at: [usize; 3]| near(affine::apply(&back, of.millimetres(at))).ok_or_else(differ);
     let origin = corner([0; 3])?;
     let mut steps = [[0i64; 3]; 3];
     let mut taken = [false; 3];
@@ -70,20 +70,6 @@ pub fn places(of: &Grid, within: &Grid) -> Result<Vec<u32>, String> {
 
 fn shown(at: [f64; 3]) -> [f64; 3] {
     at.map(|v| (v * 100.0).round() / 100.0)
-}
-
-/// From mm to voxel indices, by Cramer's rule.
-fn inverse(grid: &Grid) -> Option<impl Fn([f64; 3]) -> [f64; 3]> {
-    let [[a, b, c, x], [d, e, f, y], [g, h, i, z]] = grid.affine;
-    let determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g);
-    let rows = [
-        [e * i - f * h, c * h - b * i, b * f - c * e],
-        [f * g - d * i, a * i - c * g, c * d - a * f],
-        [d * h - e * g, b * g - a * h, a * e - b * d],
-    ];
-    (determinant.abs() > 1e-9 && determinant.is_finite()).then_some(move |[p, q, r]: [f64; 3]| {
-        rows.map(|[u, v, w]| (u * (p - x) + v * (q - y) + w * (r - z)) / determinant)
-    })
 }
 
 #[cfg(test)]

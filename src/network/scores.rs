@@ -5,7 +5,8 @@ mod bootstrap;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-pub use bootstrap::{Interval, People};
+pub use crate::interval::Interval;
+pub use bootstrap::People;
 
 use super::Targets;
 

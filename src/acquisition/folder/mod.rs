@@ -121,23 +121,18 @@ impl FolderConfig {
     ///
     /// # Errors
     /// A setting that makes no sense; an image that cannot be read.
-    pub fn open(
-        &self,
-        base: &Path,
-        stats: Arc<SourceStats>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<FolderSource, SourceError> {
+    pub fn open(&self, stats: Arc<SourceStats>, clock: Arc<dyn Clock>) -> Result<FolderSource, SourceError> {
         self.validate()?;
-        FolderSource::new(self, base, stats, clock)
+        FolderSource::new(self, stats, clock)
     }
 
     /// What its blocks look like, from the label image or mask alone.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn shape(&self, base: &Path) -> Result<BlockSpec, SourceError> {
+    pub fn shape(&self) -> Result<BlockSpec, SourceError> {
         self.validate()?;
-        Ok(self.spec(&Reduction::load(self.images(), base)?))
+        Ok(self.spec(&Reduction::load(self.images(), Path::new(""))?))
     }
 
     fn spec(&self, reduction: &Reduction) -> BlockSpec {

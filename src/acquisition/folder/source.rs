@@ -57,12 +57,11 @@ pub struct FolderSource {
 impl FolderSource {
     pub(super) fn new(
         config: &FolderConfig,
-        base: &Path,
         stats: Arc<SourceStats>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SourceError> {
-        let reduction = Reduction::load(config.images(), base)?;
-        let folder = base.join(&config.path);
+        let reduction = Reduction::load(config.images(), Path::new(""))?;
+        let folder = config.path.clone();
         Ok(Self {
             spec: config.spec(&reduction),
             tr: config.tr,

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::design::{Chosen, Design, progress, settled};
 use super::scores::Quality;
 use super::timing::Timing;
+use super::write::whole;
 use crate::cli::{FitArgs, FoldArgs, ModelArgs, ScaleArg, Score};
 use crate::datasets::Voxel;
 use crate::encoding::solve::Weights;
@@ -195,10 +196,8 @@ fn names(voxels: &[Voxel]) -> anyhow::Result<Vec<String>> {
 }
 
 fn export(path: &Path, weights: &Array2<f64>) -> anyhow::Result<()> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let partial = path.with_file_name(format!(".{name}.partial"));
-    write_npy(&partial, weights).with_context(|| format!("--export-weights {}", path.display()))?;
-    fs::rename(&partial, path).with_context(|| format!("--export-weights {}", path.display()))
+    whole(path, |partial| Ok(write_npy(partial, weights)?))
+        .with_context(|| format!("--export-weights {}", path.display()))
 }
 
 fn tell(args: &FitArgs, model: &FittedModel, never_learns: Option<&str>) -> anyhow::Result<()> {

@@ -20,7 +20,7 @@ mod write;
 
 use crate::cli::EncodeCommand;
 pub(crate) use design::progress;
-pub(super) use write::{Staged, command_line};
+pub(super) use write::{Staged, command_line, whole};
 
 /// Does what was asked for.
 ///

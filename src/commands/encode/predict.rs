@@ -1,6 +1,5 @@
 //! What responses does a fitted model expect of these features? One row a sample, whether anybody measured it or not.
 
-use std::fs;
 use std::io::{self, Write};
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use ndarray_npy::write_npy;
 
 use super::fit::feature_space;
 use super::timing::Timing;
+use super::write::whole;
 use crate::cli::PredictArgs;
 use crate::datasets::Folder;
 use crate::encoding::EncodingError;
@@ -36,11 +36,8 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<()> {
         return Err(EncodingError::NotFinite { row, column }.into());
     }
     let predicted = predict(&model, rows.view());
-    let failed = || format!("--out {}", args.out.display());
-    let name = args.out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let partial = args.out.with_file_name(format!(".{name}.partial"));
-    write_npy(&partial, &predicted).with_context(failed)?;
-    fs::rename(&partial, &args.out).with_context(failed)?;
+    let written = whole(&args.out, |partial| Ok(write_npy(partial, &predicted)?));
+    written.with_context(|| format!("--out {}", args.out.display()))?;
     writeln!(io::stdout(), "{}: {} × {}", args.out.display(), predicted.nrows(), predicted.ncols())?;
     Ok(())
 }

@@ -91,6 +91,17 @@ impl Staged {
     }
 }
 
+/// Writes one file beside its place, and moves it there when it is whole.
+///
+/// # Errors
+/// What the system refused.
+pub fn whole(path: &Path, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let partial = path.with_file_name(format!(".{name}.partial"));
+    write(&partial)?;
+    Ok(fs::rename(&partial, path)?)
+}
+
 /// Everything that made the numbers, the numbers of the whole, and the report.
 ///
 /// # Errors

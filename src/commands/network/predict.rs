@@ -1,12 +1,12 @@
 //! What does a trained model say of networks? The same file that answers live, on networks of a data set.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::PredictNetworksArgs;
+use crate::commands::encode::{progress, whole};
 use crate::datasets;
 use crate::encoders::{EdgeRecipe, ModelFiles, NetworkModel, Runtime};
 use crate::native::{self, Library};
@@ -30,18 +30,10 @@ pub fn run(args: &PredictNetworksArgs) -> anyhow::Result<()> {
     if let Some(problem) = model.takes().difference(&networks.regions, edges) {
         bail!("{}: model {}: {problem}", args.networks.display(), model.name());
     }
-    let to_file = args.out.as_os_str() != "-";
-    let place = || format!("--out {}", args.out.display());
-    let mut out: Box<dyn Write> = match to_file {
-        true => Box::new(BufWriter::new(File::create(&args.out).with_context(place)?)),
-        false => Box::new(io::stdout().lock()),
-    };
     let classes = model.takes().classes.clone();
     let columns: String = classes.iter().map(|class| format!("\t{class}")).collect();
-    writeln!(out, "sample\tparticipant\tpredicted{columns}").with_context(place)?;
-    let style = ProgressStyle::with_template("{wide_bar:.cyan} {pos}/{len} networks  {elapsed} (left {eta})");
-    let bar = if to_file { ProgressBar::new(networks.len() as u64) } else { ProgressBar::hidden() };
-    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut table = format!("sample\tparticipant\tpredicted{columns}\n");
+    let bar = progress(networks.len(), "networks");
     let (mut input, mut answer) = (Vec::new(), Vec::new());
     let named = networks.samples.iter().zip(&networks.participants);
     for (network, (sample, participant)) in networks.connectivity.outer_iter().zip(named) {
@@ -53,9 +45,13 @@ pub fn run(args: &PredictNetworksArgs) -> anyhow::Result<()> {
             Some(class) => (class.clone(), answer.iter().map(|p| format!("\t{p}")).collect::<String>()),
             None => (answer.first().map(f32::to_string).unwrap_or_default(), String::new()),
         };
-        writeln!(out, "{sample}\t{participant}\t{predicted}{probabilities}").with_context(place)?;
+        table += &format!("{sample}\t{participant}\t{predicted}{probabilities}\n");
         bar.inc(1);
     }
     bar.finish_and_clear();
-    out.flush().with_context(place)
+    match args.out.as_os_str() == "-" {
+        true => io::stdout().write_all(table.as_bytes()).map_err(Into::into),
+        false => whole(&args.out, |partial| Ok(fs::write(partial, table)?)),
+    }
+    .with_context(|| format!("--out {}", args.out.display()))
 }

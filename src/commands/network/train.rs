@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 use super::labels::{known, targets};
 use crate::cli::TrainArgs;
+use crate::commands::encode::whole;
 use crate::datasets::networks;
 use crate::encoders::{FeaturesInput, Hashes, Kind, Manifest, ModelFiles, NetworkInput, hex_sha256};
 use crate::network::benchmark::Model;
@@ -150,9 +151,7 @@ fn write(path: &Path, model: &[u8], manifest: &Manifest) -> anyhow::Result<()> {
     }
     let beside = ModelFiles::manifest_of(path);
     for (path, bytes) in [(path, model), (&beside, toml::to_string(manifest)?.as_bytes())] {
-        let partial = path.with_extension("partial");
-        fs::write(&partial, bytes).with_context(|| partial.display().to_string())?;
-        fs::rename(&partial, path).with_context(|| path.display().to_string())?;
+        whole(path, |partial| Ok(fs::write(partial, bytes)?)).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }

@@ -2,18 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::draws::Draws;
-
-/// What 95 % of the draws lie in (percentiles).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// 2.5 % lie below.
-    pub low: f64,
-    /// 2.5 % lie above.
-    pub high: f64,
-}
+use crate::interval::Interval;
 
 /// Predictions by whom they are of, so that all of a participant are drawn together.
 #[derive(Clone, Debug)]
@@ -32,10 +22,10 @@ impl People {
         Self { of: of.into_values().collect() }
     }
 
-    /// The interval of what `score` says of the places drawn, over `draws` draws of as many people as there are, with replacement.
+    /// What 95 % of the draws lie in, of what `score` says of the places drawn, over `draws` draws of as many people as there are, with replacement.
     /// The same seed draws the same people, whatever is scored. Draws without a score are left out; None of fewer than half.
     pub fn interval(&self, draws: usize, seed: u64, score: impl Fn(&[usize]) -> f64) -> Option<Interval> {
-        let mut scores: Vec<f64> = (0..draws)
+        let scores: Vec<f64> = (0..draws)
             .map(|draw| {
                 let mut chance = Draws::new(seed, draw);
                 let drawn = (0..self.of.len()).filter_map(|_| self.of.get(chance.below(self.of.len())));
@@ -46,16 +36,7 @@ impl People {
         if scores.is_empty() || 2 * scores.len() < draws {
             return None;
         }
-        scores.sort_unstable_by(f64::total_cmp);
-        // Linear between neighbours, as numpy's default.
-        let at = |share: f64| {
-            let place = share * (scores.len() - 1) as f64;
-            let (below, part) = (place.floor() as usize, place.fract());
-            let low = scores.get(below).copied().unwrap_or(f64::NAN);
-            let high = scores.get(below + 1).copied().unwrap_or(low);
-            low + (high - low) * part
-        };
-        Some(Interval { low: at(0.025), high: at(0.975) })
+        Some(Interval::of(scores, 0.025))
     }
 }
 

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 
 use super::question::Question;
+use crate::encoders::hex_sha256;
 use crate::network::benchmark::{Keep, Model, Outcome, Plan};
 use crate::network::division::Fold;
 
@@ -27,8 +27,7 @@ impl<'a> Kept<'a> {
     pub fn new(out: &Path, plan: &Plan<'a>, question: &Question) -> anyhow::Result<Self> {
         let folder = out.join("progress");
         fs::create_dir_all(&folder).with_context(|| format!("--out {}", out.display()))?;
-        let mut hash = Sha256::new();
-        hash.update(format!(
+        let mut all = format!(
             "{}\n{}\n{} {} {}\n{:?}\n",
             env!("CARGO_PKG_VERSION"),
             question.sha256,
@@ -36,15 +35,14 @@ impl<'a> Kept<'a> {
             plan.held_back,
             plan.seed,
             plan.units
-        ));
-        question.rows.iter().for_each(|row| hash.update(format!("{row}\t{}\n", question.truth(*row))));
-        Ok(Self { folder, of_all: hexadecimal(&hash.finalize()), folds: plan.folds })
+        );
+        question.rows.iter().for_each(|row| all += &format!("{row}\t{}\n", question.truth(*row)));
+        Ok(Self { folder, of_all: hex_sha256(all.as_bytes()), folds: plan.folds })
     }
 
     fn path(&self, model: &Model, fold: usize) -> PathBuf {
-        let mut hash = Sha256::new();
-        hash.update(format!("{}\n{}\n{:?}", self.of_all, model.identity, self.folds.get(fold)));
-        self.folder.join(hexadecimal(&hash.finalize()) + ".json")
+        let job = format!("{}\n{}\n{:?}", self.of_all, model.identity, self.folds.get(fold));
+        self.folder.join(hex_sha256(job.as_bytes()) + ".json")
     }
 }
 
@@ -66,9 +64,5 @@ impl Keep for Kept<'_> {
 
 /// A name that no other job of this run has.
 fn file_of(outcome: &Outcome) -> String {
-    hexadecimal(&Sha256::digest(format!("{}\n{}", outcome.model, outcome.fold)))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex_sha256(format!("{}\n{}", outcome.model, outcome.fold).as_bytes())
 }
