@@ -344,12 +344,16 @@ fn thirty_three_people_are_known_by_their_networks_the_longer_the_better() {
         assert_eq!((&said["people"], &said["regions"]), (&json!(33), &json!(122)));
         said["windows"].as_array().unwrap().iter().map(|w| 100.0 * w["accuracy"].as_f64().unwrap()).collect()
     };
-    // 5, 10, 17 and 26 of 33 with numpy's own correlations of the same volumes; from the very first volume on 7, 15 and 23.
-    let expected = |counts: [f64; 3]| counts.map(|count| 100.0 * count / 33.0);
-    assert!(apart(&found("0"), &expected([7.0, 15.0, 23.0])) < 1e-9, "{:?}", found("0"));
-    let later = found("9");
-    assert!(apart(&later, &expected([5.0, 17.0, 26.0])) < 1e-9, "{later:?}");
-    assert!(apart(&later, &[15.0, 52.0, 79.0]) <= 6.0, "{later:?}");
+    // With numpy's own correlations of the same volumes: 7, 15 and 23 of 33 from the very first volume on, and 5, 17 and 26 from
+    // the tenth. The reference found 5, 17 and 26; wherever the windows begin after the scanner has settled, at most two
+    // people more or less are known.
+    let counts = |skip: &str| -> Vec<f64> { found(skip).iter().map(|found| (found * 0.33).round()).collect() };
+    assert_eq!(counts("0"), [7.0, 15.0, 23.0]);
+    assert_eq!(counts("9"), [5.0, 17.0, 26.0]);
+    for skip in 8..=16 {
+        let counts = counts(&skip.to_string());
+        assert!(apart(&counts, &[5.0, 17.0, 26.0]) <= 2.0, "from volume {skip} on: {counts:?}");
+    }
 }
 
 #[test]
