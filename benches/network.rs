@@ -2,8 +2,8 @@
 //! two layers, 192 graphs in batches of 16, beside PyTorch with the same dense forms at its best number of threads, and with
 //! explicit edges as released; in turn, after checking that all give the same loss with the same weights.
 //!
-//! `cargo bench --bench network [-- --rounds N]`. PyTorch runs in the Python of `NEUROD_TORCH`, else `python3`; onnxruntime in
-//! that of `NEUROD_PYTHON`, else of `.cache/venv`. The explicit form is timed on one batch of four graphs, and is said to take 48
+//! `cargo bench --bench network [-- --rounds N]`. PyTorch runs in the Python of `NEUROD_TORCH`, else `python3` (Debian's is many
+//! times slower without libopenblas0-pthread); onnxruntime in that of `NEUROD_PYTHON`, else of `.cache/venv`. The explicit form is timed on one batch of four graphs, and is said to take 48
 //! times that an epoch: its cost is that of its edges.
 //!
 //! `cargo bench --bench network -- --memory` learns one epoch of N = 360, H = 360, batch 16, and tells the most memory that was
