@@ -16,8 +16,8 @@ pub use encode::{
 };
 pub use import::{BidsArgs, Bold5000Args, ImportCommand, ImportTo, NpzArgs, PereiraArgs};
 pub use network::{
-    BenchmarkArgs, BuildArgs, EffectArg, FingerprintArgs, KindArg, NetworkCommand, PredictNetworksArgs, ShrinkageArg,
-    SignArg, SynthesizeArgs, Task, TrainArgs, WeightArg,
+    BaselineArg, BenchmarkArgs, BuildArgs, EffectArg, ExplainArgs, FingerprintArgs, KindArg, MethodArg, NetworkCommand,
+    PredictNetworksArgs, QuestionArgs, ShrinkageArg, SignArg, SynthesizeArgs, Task, TrainArgs, WeightArg,
 };
 pub use regions::RegionsArgs;
 pub use scanner::{ScanFormat, ScannerArgs};

@@ -2,8 +2,10 @@
 
 mod benchmark;
 mod build;
+mod explain;
 mod fingerprint;
 mod predict;
+mod question;
 mod synthesize;
 mod train;
 
@@ -11,8 +13,10 @@ use clap::Subcommand;
 
 pub use benchmark::{BenchmarkArgs, Task};
 pub use build::{BuildArgs, KindArg, ShrinkageArg, SignArg, WeightArg};
+pub use explain::{BaselineArg, ExplainArgs, MethodArg};
 pub use fingerprint::FingerprintArgs;
 pub use predict::PredictNetworksArgs;
+pub use question::QuestionArgs;
 pub use synthesize::{EffectArg, SynthesizeArgs};
 pub use train::TrainArgs;
 
@@ -38,6 +42,16 @@ pub enum NetworkCommand {
   neurod network benchmark networks.npz --models logistic,svm,tuned.toml --folds leave-one-person-out --out results
   neurod network benchmark networks.npz --labels participants.tsv:age --task values --group site --out results")]
     Benchmark(BenchmarkArgs),
+    /// Which edges and regions does a model read, and are they the same in all folds?
+    ///
+    /// The model learns from the training people of each fold, as in `benchmark`; its score on the others stands beside what it reads,
+    /// with a warning where it knows nothing. DIR gets edges.tsv, nodes.tsv, summary.json, explain.html and figures/: a matrix, a chord
+    /// picture and, where coordinates are known, the brain from three sides. docs/network-biomarkers.md says what each method means.
+    #[command(after_help = "Examples:
+  neurod network explain networks.npz --labels participants.tsv:diagnosis --model logistic --out explained
+  neurod network explain networks.npz --model node-edge-concat --method mask --coordinates regions.tsv --out explained
+  neurod network explain networks.npz --labels participants.tsv:age --task values --model ridge --top 100 --out explained")]
+    Explain(ExplainArgs),
     /// Learn a model from networks, and write it as ONNX with its manifest
     #[command(after_help = "Examples:
   neurod network train networks.npz --labels participants.tsv:diagnosis --export model.onnx

@@ -1,7 +1,7 @@
 //! Which colours? Each by its name, on light ground and on dark; figures in files have the light ones.
 
 /// Name, on light, on dark.
-const COLOURS: [(&str, &str, &str); 31] = [
+const COLOURS: [(&str, &str, &str); 40] = [
     ("ground", "#f4f6f8", "#0e141a"),
     ("card", "#ffffff", "#161f28"),
     ("ink", "#16202a", "#e5ecf2"),
@@ -34,12 +34,25 @@ const COLOURS: [(&str, &str, &str); 31] = [
     ("h7", "#b5322b", "#fb9d35"),
     ("h8", "#8d1d2c", "#ffc053"),
     ("h9", "#5c0f2b", "#ffe38a"),
+    // The same below nothing, where how far below is shown.
+    ("c1", "#d6e6f4", "#243648"),
+    ("c2", "#b5d1ea", "#27466a"),
+    ("c3", "#8db8de", "#2a588b"),
+    ("c4", "#649ece", "#2f6bab"),
+    ("c5", "#4085bd", "#3b80c6"),
+    ("c6", "#2569a6", "#5497da"),
+    ("c7", "#164f8b", "#75afe8"),
+    ("c8", "#0d376c", "#9cc8f3"),
+    ("c9", "#08234a", "#c8e1fb"),
     // Below nothing.
     ("below", "#9fc3dd", "#35607d"),
 ];
 
 /// Steps of r in the brain, from nothing to the most.
 pub(crate) const HEAT: [&str; 10] = ["h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7", "h8", "h9"];
+
+/// Steps below nothing, from nothing to the most.
+pub(crate) const COLD: [&str; 10] = ["h0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
 
 /// The colour of a feature space by its place; they come again after ten.
 pub(crate) fn series(place: usize) -> &'static str {
@@ -85,6 +98,6 @@ mod tests {
             }
         }
         assert_eq!((rgb("s0"), series(13)), ([0, 0x72, 0xb2], "s3"));
-        assert!(HEAT.iter().chain([&"below", &"none"]).all(|name| on_light(name) != "#000000"));
+        assert!(HEAT.iter().chain(&COLD).chain([&"below", &"none"]).all(|name| on_light(name) != "#000000"));
     }
 }

@@ -2,6 +2,8 @@
 
 use ndarray::Array2;
 
+use super::baselines::Linear;
+use super::explain::Layers;
 use super::{NetworkError, Networks, Targets};
 
 /// Some samples of a set.
@@ -22,6 +24,11 @@ pub trait Learner: Send + Sync {
 
     /// Whether its training is stopped by samples that it does not learn from; whoever has it learn holds some back then.
     fn stops(&self) -> bool {
+        false
+    }
+
+    /// Whether what it learns listens to regions by attention, which can be looked at.
+    fn attends(&self) -> bool {
         false
     }
 
@@ -49,6 +56,22 @@ pub trait Fitted: Send + Sync {
     fn export(&self) -> Result<Option<Exported>, NetworkError> {
         Ok(None)
     }
+
+    /// What it is made of, for whoever explains it.
+    fn inside(&self) -> Inside<'_> {
+        Inside::Closed
+    }
+}
+
+/// What a model is made of, as far as that can be looked at.
+#[derive(Clone, Copy)]
+pub enum Inside<'a> {
+    /// Nothing that could be.
+    Closed,
+    /// A weight a column of a vector.
+    Linear(&'a Linear),
+    /// Layers that have gradients.
+    Layers(&'a dyn Layers),
 }
 
 /// A model as an ONNX graph: it takes `connectivity` (batch × N × N, float32), and gives `logits` and calibrated `probabilities`

@@ -9,6 +9,7 @@ pub mod connectome;
 pub mod deep;
 pub mod division;
 mod error;
+pub mod explain;
 pub mod fingerprint;
 mod learner;
 mod networks;
@@ -17,6 +18,6 @@ mod sliding;
 pub mod synthetic;
 
 pub use error::NetworkError;
-pub use learner::{Exported, ExportedFeatures, Fitted, Learner, Rows};
+pub use learner::{Exported, ExportedFeatures, Fitted, Inside, Learner, Rows};
 pub use networks::{Making, Networks, Targets};
 pub use sliding::SlidingWindow;

@@ -64,9 +64,14 @@ impl Staged {
             }
         }
         // Those of an earlier result that this one has not would be taken for its own.
-        let stale = NAMES.iter().flat_map(|name| ["svg", "png"].map(|kind| format!("figures/{name}.{kind}")));
-        self.stale.extend(stale.filter(|name| !self.names.contains(name)));
+        self.replaces(NAMES.iter().flat_map(|name| ["svg", "png"].map(|kind| format!("figures/{name}.{kind}"))));
         Ok(())
+    }
+
+    /// Removes those of these files, which an earlier result may have left, that this one has not.
+    pub fn replaces(&mut self, names: impl IntoIterator<Item = String>) {
+        let stale: Vec<String> = names.into_iter().filter(|name| !self.names.contains(name)).collect();
+        self.stale.extend(stale);
     }
 
     /// Moves all of them to their places.

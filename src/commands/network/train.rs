@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::labels::{known, targets};
+use super::models::model;
 use crate::cli::TrainArgs;
 use crate::commands::encode::whole;
 use crate::datasets::networks;
@@ -25,7 +26,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if args.export.extension().is_none_or(|extension| extension != "onnx") {
         bail!("--export {}: give a file that ends in .onnx", args.export.display());
     }
-    let (networks, model) = (networks::read(&args.networks)?, model(&args.model)?);
+    let (networks, model) = (networks::read(&args.networks)?, model("--model", &args.model, None)?);
     let known = known(args.labels.as_deref(), &networks)?;
     let targets = targets(args.task, &known, networks.len())?;
     model.suits(&networks, &targets)?;
@@ -63,17 +64,6 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     writeln!(out, "{}", args.export.display())?;
     writeln!(out, "{}", ModelFiles::manifest_of(&args.export).display())?;
     Ok(())
-}
-
-/// A model by name, or as a file describes it.
-fn model(given: &str) -> anyhow::Result<Model> {
-    let path = Path::new(given);
-    if path.extension().is_none_or(|extension| extension != "toml") {
-        return Ok(Model::named(given, None)?);
-    }
-    let text = fs::read_to_string(path).with_context(|| format!("--model {given}"))?;
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    Ok(Model::described(&stem, &text, None)?)
 }
 
 /// Its learner, of which there must be one.

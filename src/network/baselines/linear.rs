@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use super::vectors::Vectors;
 use crate::linalg::{eigen, gemm, multiply, transpose};
 use crate::network::deep::linear_model;
-use crate::network::{Exported, Fitted, NetworkError, Rows};
+use crate::network::{Exported, Fitted, Inside, NetworkError, Rows};
 
 /// How a vector's sum becomes what is predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,10 @@ impl Linear {
 impl Fitted for Linear {
     fn predict(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError> {
         Ok(linked(self.decisions(rows)?, self.link, &self.seen, rows.targets.outputs()))
+    }
+
+    fn inside(&self) -> Inside<'_> {
+        Inside::Linear(self)
     }
 
     fn export(&self) -> Result<Option<Exported>, NetworkError> {

@@ -102,6 +102,11 @@ impl Edges {
         self.view.is_none()
     }
 
+    /// Whether an edge and its way back are two.
+    pub fn directed(&self) -> bool {
+        self.directed
+    }
+
     /// Where each column lies in a network, row and column.
     pub fn places(&self) -> Vec<(usize, usize)> {
         let all = (0..self.nodes).flat_map(|i| (0..self.nodes).map(move |j| (i, j)));

@@ -57,6 +57,16 @@ impl Outcome {
     }
 }
 
+/// What one job learned.
+pub struct Learned {
+    /// The settings that inner folds chose.
+    pub chosen: Option<String>,
+    /// The model.
+    pub fitted: Box<dyn Fitted>,
+    /// Of each of the fold's test samples the probabilities of the classes, or the number.
+    pub predicted: Array2<f64>,
+}
+
 /// Where outcomes are kept, so that a run that was killed goes on.
 pub trait Keep: Sync {
     /// What was kept of this model and fold.
@@ -120,16 +130,27 @@ impl Plan<'_> {
     }
 
     fn predicted(&self, model: &Model, fold: &Fold) -> Result<(Option<String>, Array2<f64>), NetworkError> {
+        let learned = self.learned(model, fold)?;
+        Ok((learned.chosen, learned.predicted))
+    }
+
+    /// What a model learns from a fold's training samples, and what it says of the others.
+    ///
+    /// # Errors
+    /// What the samples lack; predictions that are no numbers.
+    pub fn learned(&self, model: &Model, fold: &Fold) -> Result<Learned, NetworkError> {
         let (words, learner) = self.chosen(model, &fold.train)?;
-        let predicted = self.fit(learner, &fold.train)?.predict(self.rows(&fold.test))?;
+        let fitted = self.fit(learner, &fold.train)?;
+        let predicted = fitted.predict(self.rows(&fold.test))?;
         if predicted.iter().any(|value| !value.is_finite()) {
             let problem = "predicts what is no number (learn more slowly, or penalise more)".into();
             return Err(NetworkError::Model { model: model.name.clone(), problem });
         }
-        Ok(((!words.is_empty()).then(|| words.clone()), predicted))
+        Ok(Learned { chosen: (!words.is_empty()).then(|| words.clone()), fitted, predicted })
     }
 
-    fn rows<'b>(&'b self, rows: &'b [usize]) -> Rows<'b> {
+    /// Some of the samples.
+    pub fn rows<'b>(&'b self, rows: &'b [usize]) -> Rows<'b> {
         Rows { networks: self.networks, targets: self.targets, rows }
     }
 

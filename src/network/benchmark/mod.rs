@@ -10,7 +10,7 @@ mod picture;
 mod report;
 mod standing;
 
-pub use job::{Keep, Outcome, Plan, Told, run};
+pub use job::{Keep, Learned, Outcome, Plan, Told, run};
 pub use models::{ENTRIES, Entry, Family, Learns, Make, Model, Needs, all, by_name, made};
 pub use report::Report;
 pub use standing::{Behind, DRAWS, FoldScores, Standing, Summed, standings};

@@ -62,6 +62,9 @@ pub trait Algebra {
     /// Rows of another number than the batch has.
     fn penalise_spread(&self, weight: f64, value: &Self::Tensor) -> Result<(), Failure>;
 
+    /// Is told how regions listen to each other (batch × N × N, or batch × heads × N × N; rows sum to 1), for whoever looks at it.
+    fn attended(&self, _attention: &Self::Tensor) {}
+
     /// Whether something is learned, so that a penalty is worth computing.
     fn learns(&self) -> bool;
 

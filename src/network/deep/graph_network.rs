@@ -128,6 +128,14 @@ impl Network for GraphNetwork {
         features::native(self)
     }
 
+    fn smooth_features(&self) -> bool {
+        self.features.smooth()
+    }
+
+    fn attends(&self) -> bool {
+        self.messages.attend()
+    }
+
     fn logits<A: Algebra>(
         &self,
         a: &A,

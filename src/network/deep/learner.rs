@@ -11,7 +11,7 @@ use super::parameters::{Parameters, Precision, Saved};
 use super::training::{History, Lesson, Samples, Training};
 use super::values::numbers;
 use super::{Algebra, Failure, Graph, Values};
-use crate::network::{Exported, ExportedFeatures, Fitted, Learner, NetworkError, Rows, Targets};
+use crate::network::{Exported, ExportedFeatures, Fitted, Inside, Learner, NetworkError, Rows, Targets};
 use crate::parallel;
 
 /// The graph's input, batch × N × N.
@@ -40,18 +40,18 @@ pub struct DeepLearner<N> {
 #[derive(Debug)]
 pub struct Trained<N> {
     name: String,
-    network: N,
-    parameters: Parameters,
-    training: Training,
-    nodes: usize,
-    outputs: Outputs,
+    pub(super) network: N,
+    pub(super) parameters: Parameters,
+    pub(super) training: Training,
+    pub(super) nodes: usize,
+    pub(super) outputs: Outputs,
     /// What happened while learning.
     pub history: History,
 }
 
 /// What a network gives.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Outputs {
+pub(super) enum Outputs {
     /// So many classes, and by how much their logits are divided.
     Classes(usize, f64),
     /// A number: what is learned is its distance from the mean in standard deviations.
@@ -169,7 +169,12 @@ fn as_wanted(rows: Rows<'_>, outputs: Outputs, like: &Wanted) -> Wanted {
 }
 
 /// Samples as the network takes them: their connectivity, and their node features, a few samples at a time.
-fn samples<N: Network>(network: &N, parameters: &Parameters, batch: usize, rows: Rows<'_>) -> Result<Samples, Failure> {
+pub(super) fn samples<N: Network>(
+    network: &N,
+    parameters: &Parameters,
+    batch: usize,
+    rows: Rows<'_>,
+) -> Result<Samples, Failure> {
     let chosen = rows.networks.connectivity.select(Axis(0), rows.rows);
     let (count, nodes, _) = chosen.dim();
     let values: Vec<f64> = chosen.iter().copied().collect();
@@ -204,6 +209,10 @@ impl<N: Network> Learner for DeepLearner<N> {
         true
     }
 
+    fn attends(&self) -> bool {
+        self.network.attends()
+    }
+
     fn fit(&self, train: Rows<'_>, validation: Option<Rows<'_>>, seed: u64) -> Result<Box<dyn Fitted>, NetworkError> {
         Ok(Box::new(self.learn(train, validation, seed, None)?))
     }
@@ -226,7 +235,7 @@ impl<N: Network> Trained<N> {
         self.parameters.save().map_err(|error| self.named(&error))
     }
 
-    fn named(&self, error: &Failure) -> NetworkError {
+    pub(super) fn named(&self, error: &Failure) -> NetworkError {
         NetworkError::Model { model: self.name.clone(), problem: error.to_string() }
     }
 
@@ -238,15 +247,26 @@ impl<N: Network> Trained<N> {
         self.raw(rows).map_err(|error| self.named(&error))
     }
 
-    fn raw(&self, rows: Rows<'_>) -> Result<Array2<f64>, Failure> {
-        if rows.networks.nodes() != self.nodes {
-            let (theirs, ours) = (rows.networks.nodes(), self.nodes);
-            return Err(Failure::Settings(format!("learned of {ours} regions, got {theirs}")));
-        }
-        let count = match self.outputs {
+    /// How many numbers the network gives of a sample.
+    pub(super) fn count(&self) -> usize {
+        match self.outputs {
             Outputs::Classes(classes, _) => classes,
             Outputs::Number { .. } => 1,
-        };
+        }
+    }
+
+    /// # Errors
+    /// Networks of other regions.
+    pub(super) fn same_regions(&self, theirs: usize) -> Result<(), Failure> {
+        match theirs == self.nodes {
+            true => Ok(()),
+            false => Err(Failure::Settings(format!("learned of {} regions, got {theirs}", self.nodes))),
+        }
+    }
+
+    fn raw(&self, rows: Rows<'_>) -> Result<Array2<f64>, Failure> {
+        self.same_regions(rows.networks.nodes())?;
+        let count = self.count();
         if rows.rows.is_empty() {
             return Ok(Array2::zeros((0, count)));
         }
@@ -300,6 +320,10 @@ impl<N: Network> Fitted for Trained<N> {
             Outputs::Number { mean, deviation } => raw.mapv_inplace(|v| v * deviation + mean),
         }
         Ok(raw)
+    }
+
+    fn inside(&self) -> Inside<'_> {
+        Inside::Layers(self)
     }
 
     fn export(&self) -> Result<Option<Exported>, NetworkError> {

@@ -14,6 +14,7 @@ mod catalogue;
 mod checks;
 mod edges;
 mod error;
+mod explain;
 mod features;
 mod graph;
 mod graph_network;

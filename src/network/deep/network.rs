@@ -24,6 +24,17 @@ pub trait Network: Clone + Send + Sync + 'static {
         None
     }
 
+    /// Whether node features move smoothly with the edges, so that a gradient passes through them. Where they do not (counts, bins,
+    /// eigenvectors), whoever follows a gradient holds them still.
+    fn smooth_features(&self) -> bool {
+        self.native().is_none()
+    }
+
+    /// Whether regions listen to each other by attention, which [`Algebra::attended`] is told of.
+    fn attends(&self) -> bool {
+        false
+    }
+
     /// `outputs` numbers a sample, batch × outputs: of classes the logits, of a number the number.
     ///
     /// # Errors

@@ -244,7 +244,7 @@ impl<N: Network> Lesson<'_, N> {
 }
 
 /// So many rows at a time; a last one alone goes with those before it, because it has no variance to be normalised by.
-fn batches(order: &[usize], size: usize) -> Vec<Vec<usize>> {
+pub(super) fn batches(order: &[usize], size: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = order.chunks(size.max(1)).map(<[usize]>::to_vec).collect();
     if let Some(alone) = batches.pop_if(|last| last.len() == 1) {
         match batches.last_mut() {

@@ -31,28 +31,39 @@ pub struct Values<'p> {
     penalty: RefCell<Option<Tensor>>,
     /// Shares of the loss, and of each sample its class in that share; mixing makes two.
     classes: RefCell<Vec<(f64, Vec<usize>)>>,
+    /// What was told of attention, where it is looked at.
+    attention: Option<RefCell<Vec<Tensor>>>,
 }
 
 impl<'p> Values<'p> {
     /// A pass that learns, whose dropout is drawn with this number of the parameters' seed.
     pub fn learn(parameters: &'p Parameters, draw: usize) -> Self {
         let draws = Draws::new(parameters.seed() ^ 0x00d2_0b00, draw);
-        Self {
-            parameters,
-            purpose: Purpose::Learn(RefCell::new(draws)),
-            penalty: RefCell::default(),
-            classes: RefCell::default(),
-        }
+        Self::new(parameters, Purpose::Learn(RefCell::new(draws)))
     }
 
     /// A pass that learns, in which normalisation and dropout are as they are after learning.
     pub fn learn_frozen(parameters: &'p Parameters) -> Self {
-        Self { parameters, purpose: Purpose::LearnFrozen, penalty: RefCell::default(), classes: RefCell::default() }
+        Self::new(parameters, Purpose::LearnFrozen)
     }
 
     /// A pass that predicts.
     pub fn predict(parameters: &'p Parameters) -> Self {
-        Self { parameters, purpose: Purpose::Predict, penalty: RefCell::default(), classes: RefCell::default() }
+        Self::new(parameters, Purpose::Predict)
+    }
+
+    /// A pass that predicts, and keeps what it is told of attention.
+    pub(super) fn watch(parameters: &'p Parameters) -> Self {
+        Self { attention: Some(RefCell::default()), ..Self::predict(parameters) }
+    }
+
+    fn new(parameters: &'p Parameters, purpose: Purpose) -> Self {
+        Self { parameters, purpose, penalty: RefCell::default(), classes: RefCell::default(), attention: None }
+    }
+
+    /// Every attention of this pass that was watched, in the order of layers and heads.
+    pub(super) fn watched(&self) -> Vec<Tensor> {
+        self.attention.as_ref().map(|seen| seen.borrow().clone()).unwrap_or_default()
     }
 
     /// Says which class each sample of this pass is, in this share of the loss.
@@ -120,6 +131,12 @@ impl Algebra for Values<'_> {
             self.penalise(weight * share * batch as f64, &spread)?;
         }
         Ok(())
+    }
+
+    fn attended(&self, attention: &Tensor) {
+        if let Some(seen) = &self.attention {
+            seen.borrow_mut().push(attention.clone());
+        }
     }
 
     fn learns(&self) -> bool {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::question::Question;
+use crate::commands::network::question::Question;
 use crate::encoders::hex_sha256;
 use crate::network::benchmark::{Keep, Model, Outcome, Plan};
 use crate::network::division::Fold;

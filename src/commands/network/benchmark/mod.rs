@@ -1,42 +1,29 @@
 //! Which model reads most from these networks? Reads them and their labels, runs every model on every fold, writes what came out.
 
 mod kept;
-mod question;
 mod write;
 
 use std::io::{self, Write};
-use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use self::kept::Kept;
-use self::question::Question;
+use super::models::model;
+use super::question::Question;
 use crate::cli::BenchmarkArgs;
 use crate::commands::encode::progress;
 use crate::commands::table;
 use crate::network::NetworkError;
-use crate::network::benchmark::{Model, Plan, all, run as run_all, standings};
+use crate::network::benchmark::{Model, all, run as run_all, standings};
 
 /// Runs it.
 ///
 /// # Errors
 /// What cannot be read, divided, made, or written.
 pub fn run(args: &BenchmarkArgs) -> anyhow::Result<()> {
-    if !(0.0..1.0).contains(&args.validation) {
-        bail!("--validation {}: give a share of the training people from 0 to below 1, such as 0.2", args.validation);
-    }
-    let question = Question::read(args)?;
+    let question = Question::read(&args.question)?;
     let models = models(args, &question)?;
-    let plan = Plan {
-        networks: &question.networks,
-        targets: &question.targets,
-        units: &question.units,
-        folds: &question.folds,
-        models: &models,
-        inner: args.inner_folds,
-        held_back: args.validation,
-        seed: args.seed,
-    };
+    let plan = question.plan(&args.question, &models);
     let kept = Kept::new(&args.out, &plan, &question)?;
     let bar = progress(models.len() * question.folds.len(), "model and fold");
     let outcomes = run_all(&plan, &kept, &|_| bar.inc(1)).with_context(|| format!("--out {}", args.out.display()))?;
@@ -61,18 +48,10 @@ fn models(args: &BenchmarkArgs, question: &Question) -> anyhow::Result<Vec<Model
     let mut models = Vec::new();
     for asked in &args.models {
         if asked == "all" {
-            models.extend(all(networks, targets, args.max_epochs)?);
+            models.extend(all(networks, targets, args.question.max_epochs)?);
             continue;
         }
-        let model = match asked.ends_with(".toml") {
-            false => Model::named(asked, args.max_epochs)?,
-            true => {
-                let path = Path::new(asked);
-                let text = std::fs::read_to_string(path).with_context(|| format!("--models {asked}"))?;
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                Model::described(&stem, &text, args.max_epochs)?
-            }
-        };
+        let model = model("--models", asked, args.question.max_epochs)?;
         model.suits(networks, targets)?;
         models.push(model);
     }

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::question::Question;
 use crate::cli::{BenchmarkArgs, Task};
 use crate::commands::encode::{Staged, command_line};
+use crate::commands::network::cell;
+use crate::commands::network::question::Question;
 use crate::network::Targets;
 use crate::network::benchmark::{Outcome, Plan, Report, Standing, Summed};
 use crate::network::division::Scheme;
@@ -37,10 +38,10 @@ pub fn write(
     let mut notes = question.notes.clone();
     notes.extend(skipped(standings));
     let report = Report {
-        title: title(args, question),
+        title: question.title(&args.question),
         notes: notes.clone(),
         command: command_line(),
-        facts: facts(args, question, plan),
+        facts: question.facts(&args.question),
         scheme: question.scheme,
         deciding,
         standings,
@@ -68,20 +69,6 @@ pub fn write(
     Ok(Written { header, rows, words, summary })
 }
 
-fn title(args: &BenchmarkArgs, question: &Question) -> String {
-    let people = people(question);
-    let what = match &question.targets {
-        Targets::Classes { names, .. } => names.join(" or "),
-        Targets::Values(_) => args.labels.clone().unwrap_or_else(|| "labels".into()),
-    };
-    format!("{what} from {} networks of {people} people", question.rows.len())
-}
-
-fn people(question: &Question) -> usize {
-    let of = question.rows.iter().filter_map(|row| question.networks.participants.get(*row));
-    of.collect::<std::collections::BTreeSet<_>>().len()
-}
-
 fn skipped(standings: &[Standing]) -> Vec<String> {
     let of = |standing: &Standing| {
         let skipped: Vec<&String> = standing.folds.iter().filter_map(|fold| fold.skipped.as_ref()).collect();
@@ -105,19 +92,6 @@ fn skipped(standings: &[Standing]) -> Vec<String> {
     standings.iter().filter_map(of).chain(one).collect()
 }
 
-fn facts(args: &BenchmarkArgs, question: &Question, plan: &Plan<'_>) -> Vec<(String, String)> {
-    let fact = |name: &str, value: String| (name.to_owned(), value);
-    vec![
-        fact("neurod", env!("CARGO_PKG_VERSION").into()),
-        fact("networks", format!("{}, {} regions", question.networks.kind, question.networks.nodes())),
-        fact("folds", format!("{} ({} folds over {} units)", args.folds, plan.folds.len(), question.units.count())),
-        fact("inner folds", plan.inner.to_string()),
-        fact("held back to stop a training", plan.held_back.to_string()),
-        fact("seed", plan.seed.to_string()),
-        fact("sha256 of the networks", question.sha256.clone()),
-    ]
-}
-
 fn summary(args: &BenchmarkArgs, question: &Question, plan: &Plan<'_>, report: &Report<'_>) -> Value {
     let models: Vec<Value> = report
         .standings
@@ -138,19 +112,14 @@ fn summary(args: &BenchmarkArgs, question: &Question, plan: &Plan<'_>, report: &
     };
     json!({
         "version": env!("CARGO_PKG_VERSION"), "command": report.command,
-        "task": if args.task == Task::Classes { "classes" } else { "values" }, "classes": classes,
+        "task": if args.question.task == Task::Classes { "classes" } else { "values" }, "classes": classes,
         "networks_sha256": question.sha256, "kind": question.networks.kind, "regions": question.networks.nodes(),
         "samples": question.rows.len(), "samples_left_out": question.networks.len() - question.rows.len(),
-        "participants": people(question), "units": question.units.count(), "folds": args.folds,
+        "participants": question.people(), "units": question.units.count(), "folds": args.question.folds,
         "fold_sizes": plan.folds.iter().map(|fold| fold.test.len()).collect::<Vec<_>>(),
-        "inner_folds": plan.inner, "validation": plan.held_back, "max_epochs": args.max_epochs, "seed": plan.seed,
+        "inner_folds": plan.inner, "validation": plan.held_back, "max_epochs": args.question.max_epochs, "seed": plan.seed,
         "ranked_by": report.deciding.as_str(), "conclusions": report.sentences(), "notes": report.notes, "models": models,
     })
-}
-
-/// As text; n/a where it is undefined.
-fn cell(value: f64) -> String {
-    if value.is_finite() { value.to_string() } else { "n/a".into() }
 }
 
 fn results(plan: &Plan<'_>, standings: &[Standing]) -> String {

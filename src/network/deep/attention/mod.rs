@@ -87,5 +87,7 @@ fn attend<A: Algebra>(hearing: &Hearing<'_, A>, says: &A::Tensor, listens: &A::T
         scores = a.add(&scores, &a.affine(mask, 1e9, -1e9)?)?;
     }
     let dropout = if hearing.settings.as_released { 0.0 } else { hearing.settings.dropout };
-    a.dropout(&a.softmax(&scores)?, dropout)
+    let attention = a.softmax(&scores)?;
+    a.attended(&attention);
+    a.dropout(&attention, dropout)
 }

@@ -88,7 +88,9 @@ impl BrainTransformer {
         };
         let (queries, keys, values) = (heads(0, &[0, 2, 1, 3])?, heads(1, &[0, 2, 3, 1])?, heads(2, &[0, 2, 1, 3])?);
         let alike = a.affine(&a.matmul(&queries, &keys)?, 1.0 / (head as f64).sqrt(), 0.0)?;
-        let attention = a.dropout(&a.softmax(&alike)?, self.dropout)?;
+        let attention = a.softmax(&alike)?;
+        a.attended(&attention);
+        let attention = a.dropout(&attention, self.dropout)?;
         let heard = a.permute(&a.matmul(&attention, &values)?, &[0, 2, 1, 3])?;
         let (weight, bias) = part(&format!("{name}.out"), all, width, Initial::Uniform(1.0 / (all as f64).sqrt()))?;
         a.add(&a.matmul(&a.reshape(&heard, &[0, 0, all as isize])?, &weight)?, &bias)
@@ -107,6 +109,10 @@ impl BrainTransformer {
 impl Network for BrainTransformer {
     fn name(&self) -> String {
         "brain-network-transformer".into()
+    }
+
+    fn attends(&self) -> bool {
+        true
     }
 
     fn logits<A: Algebra>(

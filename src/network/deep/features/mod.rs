@@ -63,6 +63,11 @@ impl NodeFeatures {
         }
     }
 
+    /// Whether they move smoothly with the edges: counts, bins and eigenvectors with a fixed sign do not.
+    pub(super) fn smooth(self) -> bool {
+        matches!(self, Self::Identity | Self::Degree | Self::ConnectionProfile)
+    }
+
     /// Of a batch of networks, batch × N × F.
     pub(super) fn of<A: Algebra>(
         self,

@@ -85,6 +85,11 @@ impl Messages {
         }
     }
 
+    /// Whether regions choose whom they listen to.
+    pub(super) fn attend(self) -> bool {
+        self.attention().is_some()
+    }
+
     fn attention(self) -> Option<Attention> {
         Some(match self {
             Self::AttentionWeighted => Attention::Weighted,

@@ -1,11 +1,14 @@
 //! What is to be learned, and from whom? Networks with labels, and folds that keep people (and groups) apart.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, bail};
 
-use crate::cli::BenchmarkArgs;
-use crate::commands::network::labels::{known, targets};
+use super::labels::{known, targets};
+use crate::cli::QuestionArgs;
 use crate::datasets::participants::{Known, Participants};
 use crate::datasets::{networks, sha256};
+use crate::network::benchmark::{Model, Plan};
 use crate::network::division::{Fold, Scheme, Units, divide};
 use crate::network::{Networks, Targets};
 
@@ -34,7 +37,13 @@ impl Question {
     ///
     /// # Errors
     /// Files that cannot be read; labels that do not serve; samples that cannot be divided so.
-    pub fn read(args: &BenchmarkArgs) -> anyhow::Result<Self> {
+    pub fn read(args: &QuestionArgs) -> anyhow::Result<Self> {
+        if !(0.0..1.0).contains(&args.validation) {
+            bail!(
+                "--validation {}: give a share of the training people from 0 to below 1, such as 0.2",
+                args.validation
+            );
+        }
         let networks = networks::read(&args.networks)?;
         let labels = known(args.labels.as_deref(), &networks)?;
         let mut notes = Vec::new();
@@ -49,6 +58,49 @@ impl Question {
         let folds = divide(&rows, &units, &targets, scheme, args.seed)?;
         let sha256 = sha256(&args.networks).with_context(|| args.networks.display().to_string())?;
         Ok(Self { networks, targets, rows, units, scheme, folds, sha256, notes })
+    }
+
+    /// These models on these folds.
+    pub fn plan<'a>(&'a self, args: &QuestionArgs, models: &'a [Model]) -> Plan<'a> {
+        Plan {
+            networks: &self.networks,
+            targets: &self.targets,
+            units: &self.units,
+            folds: &self.folds,
+            models,
+            inner: args.inner_folds,
+            held_back: args.validation,
+            seed: args.seed,
+        }
+    }
+
+    /// What is asked, in one line.
+    pub fn title(&self, args: &QuestionArgs) -> String {
+        let what = match &self.targets {
+            Targets::Classes { names, .. } => names.join(" or "),
+            Targets::Values(_) => args.labels.clone().unwrap_or_else(|| "labels".into()),
+        };
+        format!("{what} from {} networks of {} people", self.rows.len(), self.people())
+    }
+
+    /// How many people have samples.
+    pub fn people(&self) -> usize {
+        let of = self.rows.iter().filter_map(|row| self.networks.participants.get(*row));
+        of.collect::<BTreeSet<_>>().len()
+    }
+
+    /// What made the numbers, by name.
+    pub fn facts(&self, args: &QuestionArgs) -> Vec<(String, String)> {
+        let fact = |name: &str, value: String| (name.to_owned(), value);
+        vec![
+            fact("neurod", env!("CARGO_PKG_VERSION").into()),
+            fact("networks", format!("{}, {} regions", self.networks.kind, self.networks.nodes())),
+            fact("folds", format!("{} ({} folds over {} units)", args.folds, self.folds.len(), self.units.count())),
+            fact("inner folds", args.inner_folds.to_string()),
+            fact("held back to stop a training", args.validation.to_string()),
+            fact("seed", args.seed.to_string()),
+            fact("sha256 of the networks", self.sha256.clone()),
+        ]
     }
 
     /// What sample `row` is: its class, or its number.
@@ -76,7 +128,7 @@ fn left_out(notes: &mut Vec<String>, known: &Known, what: &str) {
 }
 
 /// Of each sample its group, empty where it is not known.
-fn groups(args: &BenchmarkArgs, networks: &Networks, notes: &mut Vec<String>) -> anyhow::Result<Option<Vec<String>>> {
+fn groups(args: &QuestionArgs, networks: &Networks, notes: &mut Vec<String>) -> anyhow::Result<Option<Vec<String>>> {
     let Some(group) = &args.group else { return Ok(None) };
     let file = args.labels.as_deref().and_then(|labels| labels.rsplit_once(':')).map(|(file, _)| file);
     let given = match (group.contains(':'), file) {
