@@ -85,7 +85,7 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
 /// Where volumes go.
 enum Way {
     Folder { path: PathBuf, writings: u64 },
-    Node { sender: Sender, name: String, stored: u64, refused: BTreeMap<u16, u64>, broken: u64, lost: u64 },
+    Node { sender: Box<Sender>, name: String, stored: u64, refused: BTreeMap<u16, u64>, broken: u64, lost: u64 },
 }
 
 impl Way {
@@ -104,7 +104,7 @@ impl Way {
         }
         let name = node.to_string();
         let sender = Sender::open(node).with_context(|| format!("--to {name}"))?;
-        Ok(Self::Node { sender, name, stored: 0, refused: BTreeMap::new(), broken: 0, lost: 0 })
+        Ok(Self::Node { sender: Box::new(sender), name, stored: 0, refused: BTreeMap::new(), broken: 0, lost: 0 })
     }
 
     fn put(&mut self, writing: &Writing) -> anyhow::Result<()> {

@@ -128,7 +128,7 @@ impl Acceptor {
             let uid = asked.abstract_syntax.trim_end_matches('\0');
             // As nothing needs converting, the order is ours: what no reader misunderstands first.
             let has = |syntax: &&&str| asked.transfer_syntaxes.iter().any(|s| s.trim_end_matches('\0') == **syntax);
-            let syntax = [EXPLICIT, IMPLICIT, BIG_ENDIAN].iter().find(|syntax| has(&syntax)).copied();
+            let syntax = [EXPLICIT, IMPLICIT, BIG_ENDIAN].iter().find(has).copied();
             let reason = match (Class::of(uid), syntax) {
                 (None, _) => Reason::AbstractSyntaxNotSupported,
                 (Some(class), None) => {
