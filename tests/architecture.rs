@@ -65,6 +65,7 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("hdf5_pure::", &["datasets/mat/v73.rs"], "MATLAB 7.3 is the one kind of HDF5 that is read"),
     ("zip::", &["datasets/archive.rs"], "an archive of arrays is the one kind of zip that is read"),
     ("dicom_object::", &["scanner"], "DICOM is written by the simulator alone; what is read is read within bounds"),
+    ("dicom_ul::", &["acquisition/association"], "PDUs are read and written where their lengths and times are bounded"),
     ("notify::", &["acquisition/folder/inbox.rs"], "a folder is watched in one place"),
     ("image::", &["encoders/image/decode.rs"], "files from outside are decoded in one place, behind its limits"),
     ("tiny_skia::", &["drawing/raster.rs"], "a figure is marks; only one place makes pixels of them"),

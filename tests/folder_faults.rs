@@ -7,58 +7,24 @@
     reason = "figures are shown; one test measures real time, and writes while the source waits"
 )]
 
+#[path = "common/volumes.rs"]
+mod volumes;
+
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant as RealInstant};
 
-use neurod::acquisition::folder::{Fault, FolderConfig, FolderSource};
-use neurod::acquisition::{Pull, Source, SourceError, SourceStats};
-use neurod::frame::{Block, Clock, Instant, MonotonicClock, Quality, VirtualClock};
+use neurod::acquisition::folder::{FolderConfig, FolderSource};
+use neurod::acquisition::volumes::Fault;
+use neurod::acquisition::{Pull, Source, SourceStats};
+use neurod::frame::{Block, Clock, Instant, MonotonicClock, VirtualClock};
 use neurod::scanner::{Export, ExportConfig, Flavour, ScanFault};
+use volumes::{DIMS, FAULTS, Row, export, found, nifti, play, record, resident, rows};
 
-const TR: f64 = 2.0;
-const DIMS: [usize; 3] = [5, 7, 3];
-
-/// A NIfTI-1 file of 16-bit integers on a tilted grid; `value` of voxel and volume.
-fn nifti(path: &Path, dims: [usize; 3], volumes: usize, value: impl Fn(usize, usize) -> i16) {
-    let mut header = [0u8; 352];
-    let mut set = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
-    set(0, &348i32.to_le_bytes());
-    let [x, y, z] = dims.map(|n| n as i16);
-    for (i, n) in [4, x, y, z, volumes as i16, 1, 1, 1].into_iter().enumerate() {
-        set(40 + 2 * i, &n.to_le_bytes());
-    }
-    set(70, &4i16.to_le_bytes());
-    set(72, &16i16.to_le_bytes());
-    for (i, size) in [1.0, 3.0, 3.0, 4.0, TR as f32].into_iter().enumerate() {
-        set(76 + 4 * i, &size.to_le_bytes());
-    }
-    set(108, &352f32.to_le_bytes());
-    set(123, &[10]);
-    set(254, &1i16.to_le_bytes());
-    let (cos, sin) = (0.3f32.cos(), 0.3f32.sin());
-    let affine = [[-3.0, 0.0, 0.0, 9.0], [0.0, 3.0 * cos, -4.0 * sin, -12.0], [0.0, 3.0 * sin, 4.0 * cos, 5.0]];
-    for (i, v) in affine.iter().flatten().enumerate() {
-        set(280 + 4 * i, &f32::to_le_bytes(*v));
-    }
-    set(344, b"n+1\0");
-    let mut file = std::io::BufWriter::new(fs::File::create(path).unwrap());
-    file.write_all(&header).unwrap();
-    for volume in 0..volumes {
-        for voxel in 0..dims.iter().product() {
-            file.write_all(&value(voxel, volume).to_le_bytes()).unwrap();
-        }
-    }
-}
-
-/// Label 1 in one half of the voxels, 2 in the other.
-fn label(voxel: usize) -> i16 {
-    if voxel.is_multiple_of(2) { 1 } else { 2 }
-}
 /// Of `export` in a folder, whose labels lie beside it.
 fn watching(folder: &Path, more: &str) -> FolderConfig {
     let [path, labels] = [folder.join("export"), folder.join("labels.nii")];
@@ -74,18 +40,14 @@ impl Bench {
     /// A recording whose regions in volume `n` (from 1) are 3 n and 3 n + 1.
     fn new(volumes: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        nifti(&folder.path().join("labels.nii"), DIMS, 1, |voxel, _| label(voxel));
-        nifti(&folder.path().join("bold.nii"), DIMS, volumes, |voxel, volume| {
-            3 * (volume as i16 + 1) + label(voxel) - 1
-        });
+        record(folder.path(), volumes);
         let export = folder.path().join("export");
         fs::create_dir(&export).unwrap();
         Self { folder, export }
     }
 
     fn export(&self, flavour: Flavour, faults: &str) -> Export {
-        let config = ExportConfig { flavour, faults: faults.parse().unwrap(), seed: 7, tr: None };
-        Export::open(&self.folder.path().join("bold.nii"), config).unwrap()
+        export(self.folder.path(), flavour, faults)
     }
 
     fn source(&self, clock: Arc<dyn Clock>, more: &str) -> (FolderSource, Arc<SourceStats>) {
@@ -100,57 +62,22 @@ impl Bench {
     }
 }
 
-/// What came: the volume's number and whether a gap lies before it.
-struct Row {
-    number: u64,
-    gap: bool,
-    measured: f64,
-}
-
-fn rows(source: &mut FolderSource, block: &mut Block, rows: &mut Vec<Row>) {
-    loop {
-        match source.pull(block, Duration::ZERO) {
-            Ok(Pull::Data) => {
-                let [a, b] = block.sample(0) else { panic!("two regions") };
-                assert_eq!((a % 3.0, b - a), (0.0, 1.0), "regions of one volume");
-                rows.push(Row {
-                    number: (a / 3.0) as u64,
-                    gap: block.quality.contains(Quality::GAP),
-                    measured: block.measured_at.seconds(),
-                });
-            }
-            // Errors come only where a folder cannot be listed, and one test is about that.
-            Ok(Pull::Idle | Pull::Lost { .. }) | Err(SourceError::Io { .. }) => return,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn resident() -> usize {
-    let text = fs::read_to_string("/proc/self/statm").unwrap();
-    text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-}
+/// Held alone by what changes how much memory this process has, while others measure that.
+static MEMORY: RwLock<()> = RwLock::new(());
 
 /// Exports `volumes` in virtual time with faults of every kind, and holds what came against the truth.
-fn survives(flavour: Flavour, volumes: usize, faults: &str) {
+fn survives(flavour: Flavour, volumes: usize) {
+    let _measured = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     let bench = Bench::new(volumes);
-    let mut export = bench.export(flavour, faults);
+    let mut export = bench.export(flavour, FAULTS);
     let clock = Arc::new(VirtualClock::default());
     let (mut source, stats) = bench.source(Arc::clone(&clock) as _, "");
-    let mut block = Block::new(source.spec());
-    let (mut came, mut truth) = (Vec::new(), BTreeMap::new());
-    let mut next = export.next_writing().unwrap();
-    let (mut now, mut early, mut written) = (0.0, 0, Vec::new());
-    rows(&mut source, &mut block, &mut came);
-    loop {
-        while let Some(writing) = next.take_if(|w| w.at <= now) {
+    let mut written = Vec::new();
+    let played = play(&mut export, volumes, &clock, &mut source, |now, writings| {
+        for writing in writings {
             bench.write(&writing.name, &writing.bytes);
             written.push((now, writing.name));
-            next = export.next_writing().unwrap();
         }
-        truth.extend(export.take_truth());
-        clock.advance_to(Instant::from_seconds(now));
-        rows(&mut source, &mut block, &mut came);
         // Old files are taken away, as archives do: what is remembered of them must go as well.
         if (now as usize).is_multiple_of(200) {
             written.retain(|(at, name)| {
@@ -162,82 +89,31 @@ fn survives(flavour: Flavour, volumes: usize, faults: &str) {
                 !old
             });
         }
-        if came.len() == 300 && early == 0 {
-            early = resident();
-        }
-        if next.is_none() && now > volumes as f64 * TR + 40.0 {
-            break;
-        }
-        now += 0.1;
-    }
-    let count = |fault| truth.values().filter(|f| **f == fault).count() as u64;
-    use ScanFault as S;
-    assert_eq!(truth.len(), volumes);
-    let kinds = [S::Drop, S::Duplicate, S::Reorder, S::Delay, S::Truncate, S::Cut, S::SecondSeries, S::WrongDims];
-    for kind in kinds {
-        assert!(count(kind) >= 5, "{kind:?} only {} times", count(kind));
-    }
-    // Rows: in order, each in its place in time, a gap told before each that lacks its predecessor, none lost that came.
-    let gone = |n: u64| matches!(truth[&n], S::Drop | S::Delay | S::Cut | S::WrongDims);
-    let due: Vec<u64> = (1..=volumes as u64).filter(|n| !gone(*n)).collect();
-    assert_eq!(came.iter().map(|r| r.number).collect::<Vec<_>>(), due);
-    let first = &came[0];
-    for row in &came {
-        let aligned = first.measured + (row.number - first.number) as f64 * TR;
-        assert!((row.measured - aligned).abs() < 1e-6, "volume {} at {}", row.number, row.measured);
-        assert_eq!(row.gap, row.number > 1 && gone(row.number - 1), "volume {}", row.number);
-    }
-    // Faults: every one, by kind. A volume of slices is as many files.
-    let files = if flavour == Flavour::Classic { DIMS[2] as u64 } else { 1 };
-    let last = volumes as u64;
-    let missing = (1..last).filter(|n| gone(*n) && *n < *due.last().unwrap()).count() as u64;
-    let found: BTreeMap<&str, u64> =
-        Fault::ALL.iter().map(|f| (f.as_str(), stats.faults.of(*f))).filter(|(_, n)| *n > 0).collect();
-    let mut expected = BTreeMap::from([
-        ("missing", missing),
-        ("late", files * count(S::Delay)),
-        ("duplicate", files * count(S::Duplicate)),
-        ("other_series", files * count(S::SecondSeries)),
-        ("wrong_grid", files * count(S::WrongDims)),
-        ("truncated", count(S::Cut)),
-        ("partial", count(S::Cut) + count(S::Truncate)),
-        ("early", missing_runs(&truth, &due) + count(S::Reorder)),
-    ]);
-    if flavour == Flavour::Classic {
-        expected.insert("slices", count(S::Cut));
-    }
-    assert_eq!(found, expected, "{flavour:?}");
-    if early > 0 {
-        let grown = resident().saturating_sub(early);
-        println!("{flavour:?}: {volumes} volumes, {found:?}, {grown} bytes more than after 300");
+    });
+    let mut expected = played.check(if flavour == Flavour::Classic { DIMS[2] as u64 } else { 1 });
+    let (cut, truncated) = (played.count(ScanFault::Cut), played.count(ScanFault::Truncate));
+    expected.extend([("truncated", cut), ("partial", cut + truncated)]);
+    assert_eq!(found(&stats.faults), expected, "{flavour:?}");
+    if let Some(grown) = played.grown {
+        println!("{flavour:?}: {volumes} volumes, {expected:?}, {grown} bytes more than after 300");
         assert!(grown < 24 << 20, "{grown} bytes more than after 300 volumes");
     }
 }
 
-/// How many volumes came while their predecessor was missing.
-fn missing_runs(truth: &BTreeMap<u64, ScanFault>, due: &[u64]) -> u64 {
-    use ScanFault as S;
-    let gone = |n: &u64| matches!(truth[n], S::Drop | S::Delay | S::Cut | S::WrongDims);
-    due.iter().filter(|n| **n > 1 && gone(&(**n - 1))).count() as u64
-}
-
-const FAULTS: &str =
-    "drop=0.03,duplicate=0.03,reorder=0.03,delay=0.03,truncate=0.03,cut=0.03,second-series=0.03,wrong-dims=0.03";
-
 #[test]
 fn ten_thousand_mosaics_with_every_fault() {
-    survives(Flavour::Mosaic, 10_000, FAULTS);
+    survives(Flavour::Mosaic, 10_000);
 }
 
 #[test]
 fn slices_enhanced_images_and_nifti_with_every_fault() {
-    survives(Flavour::Classic, 800, FAULTS);
-    survives(Flavour::Enhanced, 800, FAULTS);
+    survives(Flavour::Classic, 800);
+    survives(Flavour::Enhanced, 800);
 }
 
 #[test]
 fn nifti_with_every_fault() {
-    survives(Flavour::Nifti, 800, FAULTS);
+    survives(Flavour::Nifti, 800);
 }
 
 #[test]
@@ -316,6 +192,115 @@ fn a_folder_that_vanishes_or_may_not_be_read_is_waited_for() {
     fs::set_permissions(bench.export.join("3.dcm"), fs::Permissions::from_mode(0o600)).unwrap();
     wait(&mut source, &mut came, 0.3);
     assert_eq!(came.iter().map(|r| r.number).collect::<Vec<_>>(), [1, 2]);
+}
+
+/// A NIfTI of 64-bit floats in the other byte order.
+fn big_endian(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let mut swap = |from: usize, to: usize, width: usize| out[from..to].chunks_mut(width).for_each(<[u8]>::reverse);
+    for (from, to, width) in [(0, 4, 4), (40, 56, 2), (70, 74, 2), (76, 120, 4), (252, 256, 2), (256, 328, 4)] {
+        swap(from, to, width);
+    }
+    swap(352, bytes.len(), 8);
+    out
+}
+
+fn packed(bytes: &[u8], zeros: usize) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    out.write_all(bytes).unwrap();
+    for _ in 0..zeros >> 20 {
+        out.write_all(&[0; 1 << 20]).unwrap();
+    }
+    out.finish().unwrap()
+}
+
+#[test]
+fn a_nifti_that_lies_is_refused_and_costs_nothing() {
+    let _alone = MEMORY.write().unwrap_or_else(PoisonError::into_inner);
+    let bench = Bench::new(5);
+    let mut export = bench.export(Flavour::Nifti, "");
+    let mut files = Vec::new();
+    while let Some(writing) = export.next_writing().unwrap() {
+        files.push(writing.bytes);
+    }
+    let clock = Arc::new(VirtualClock::default());
+    let (mut source, stats) = bench.source(Arc::clone(&clock) as _, "patience = 1.0");
+    let mut block = Block::new(source.spec());
+    let mut came = Vec::new();
+    rows(&mut source, &mut block, &mut came);
+    let before = resident();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut file = files[4].clone();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    let side = 1024i16.to_le_bytes();
+    let huge = with(42, &[side, side, side].concat());
+    // In one byte order, but for its voxel type.
+    let mixed = with(70, &64i16.to_be_bytes());
+    // 256 MiB of zeros behind a volume, behind a header of 1024³ voxels, and behind half a volume.
+    let (bomb, huge_bomb) = (packed(&files[0], 256 << 20), packed(&huge[..352], 256 << 20));
+    assert!(bomb.len() < 1 << 20);
+    bench.write("bold_000001.nii.gz", &bomb);
+    bench.write("bold_000002.nii", &big_endian(&files[1]));
+    bench.write("bold_000003.nii.gz", &packed(&big_endian(&files[2]), 0));
+    for (name, bytes) in [
+        ("huge_000004.nii", &huge[..]),
+        ("huge_000005.nii.gz", &huge_bomb),
+        ("mixed_000006.nii", &mixed),
+        ("negative_000007.nii", &with(42, &(-5i16).to_le_bytes())),
+        ("complex_000008.nii", &with(70, &32i16.to_le_bytes())),
+        ("half_000009.nii.gz", &packed(&files[4][..files[4].len() / 2], 0)),
+        ("noise_000010.nii.gz", &[0x1f, 0x8b, 8, 0, 255, 255, 255, 255, 7, 7, 7, 7]),
+    ] {
+        bench.write(name, bytes);
+    }
+    for step in 1..40 {
+        clock.advance_to(Instant::from_seconds(f64::from(step) * 0.1));
+        rows(&mut source, &mut block, &mut came);
+    }
+    assert_eq!(came.iter().map(|r| (r.number, r.gap)).collect::<Vec<_>>(), [(1, false), (2, false), (3, false)]);
+    let of = |fault| stats.faults.of(fault);
+    assert_eq!(of(Fault::Malformed) + of(Fault::Truncated), 7, "{:?}", found(&stats.faults));
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn links_and_pipes_are_not_followed_and_what_is_no_folder_is_waited_for() {
+    let bench = Bench::new(3);
+    let mut export = bench.export(Flavour::Mosaic, "");
+    let mut files = Vec::new();
+    while let Some(writing) = export.next_writing().unwrap() {
+        files.push(writing.bytes);
+    }
+    // A file where the folder should be: it cannot be listed, whoever asks. (Permissions do not bind root.)
+    fs::remove_dir(&bench.export).unwrap();
+    fs::write(&bench.export, "no folder").unwrap();
+    let clock = Arc::new(VirtualClock::default());
+    let (mut source, stats) = bench.source(Arc::clone(&clock) as _, "existing = true");
+    let mut block = Block::new(source.spec());
+    let told = source.pull(&mut block, Duration::ZERO).unwrap_err().to_string();
+    assert!(told.contains("Not a directory"), "{told}");
+    fs::remove_file(&bench.export).unwrap();
+    // The configured folder itself may be a link.
+    let real = bench.folder.path().join("real");
+    fs::create_dir(&real).unwrap();
+    symlink(&real, &bench.export).unwrap();
+    fs::write(bench.folder.path().join("away.dcm"), &files[0]).unwrap();
+    symlink(bench.folder.path().join("away.dcm"), real.join("link.dcm")).unwrap();
+    symlink(bench.folder.path().join("bold.nii"), real.join("bold_000001.nii")).unwrap();
+    symlink(bench.folder.path().join("nowhere"), real.join("dangling.dcm")).unwrap();
+    symlink("loop.dcm", real.join("loop.dcm")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(real.join("pipe.dcm")).status().unwrap().success());
+    bench.write("2.dcm", &files[1]);
+    let mut came = Vec::new();
+    for step in 1..40 {
+        clock.advance_to(Instant::from_seconds(f64::from(step) * 0.1));
+        rows(&mut source, &mut block, &mut came);
+    }
+    assert_eq!(came.iter().map(|r| r.number).collect::<Vec<_>>(), [2]);
+    assert_eq!((stats.faults.of(Fault::Link), stats.faults.of(Fault::Folder)), (5, 1));
 }
 
 #[test]

@@ -67,10 +67,12 @@ fn a_seed_is_an_export() {
 }
 
 #[test]
-fn the_configuration_that_is_shipped_is_understood() {
-    let (settings, _) = neurod::app::wiring::load(&["config/fmri-folder.toml".into()]).unwrap();
-    settings.plan().unwrap();
-    assert!(!settings.needs_lsl() && !settings.is_recorded());
+fn the_configurations_that_are_shipped_are_understood() {
+    for path in ["config/fmri-folder.toml", "config/fmri-dicom.toml"] {
+        let (settings, _) = neurod::app::wiring::load(&[path.into()]).unwrap();
+        settings.plan().unwrap();
+        assert!(!settings.needs_lsl() && !settings.is_recorded());
+    }
 }
 
 #[test]

@@ -282,9 +282,7 @@ impl Building<'_> {
                 // A recording says itself where its runs begin.
                 run_gap: match config.input {
                     InputConfig::Replay(_) => f64::INFINITY,
-                    InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Synthetic(_) => {
-                        self.settings.session.run_gap
-                    }
+                    _ => self.settings.session.run_gap,
                 },
                 counts_itself: matches!(config.input, InputConfig::Lsl(_)),
                 processor: config.processor,
@@ -355,10 +353,11 @@ impl Building<'_> {
             }
             InputConfig::Folder(config) => {
                 let config = config.clone();
-                Box::new(move |stats| {
-                    let source = config.open(stats, Arc::clone(&clock))?;
-                    Ok(Box::new(source) as Box<dyn Source>)
-                })
+                Box::new(move |stats| Ok(Box::new(config.open(stats, Arc::clone(&clock))?) as Box<dyn Source>))
+            }
+            InputConfig::Dicom(config) => {
+                let config = config.clone();
+                Box::new(move |stats| Ok(Box::new(config.open(stats, Arc::clone(&clock))?) as Box<dyn Source>))
             }
             InputConfig::Replay(_) => {
                 let recording = Mutex::new(self.recordings.samples.remove(name));

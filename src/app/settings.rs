@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::acquisition::file::ReplayConfig;
 use crate::acquisition::folder::FolderConfig;
 use crate::acquisition::lsl::{LslConfig, LslMarkersConfig};
+use crate::acquisition::receiver::ReceiverConfig;
 use crate::acquisition::synthetic::SyntheticConfig;
 use crate::encoders::EncoderConfig;
 use crate::fmri::FmriConfig;
@@ -103,6 +104,8 @@ pub enum InputConfig {
     Lsl(LslConfig),
     /// A folder that a scanner exports volumes to.
     Folder(FolderConfig),
+    /// A DICOM node that a scanner sends images to, by C-STORE.
+    Dicom(ReceiverConfig),
     /// Recordings.
     Replay(ReplayConfig),
     /// Made-up EEG, the same for the same seed.

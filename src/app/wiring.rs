@@ -56,10 +56,13 @@ impl Settings {
             }
         }
         for source in self.sources.values_mut() {
-            if let InputConfig::Folder(folder) = &mut source.input {
-                rebase(&mut folder.path);
-                let images = [&mut folder.labels, &mut folder.label_names, &mut folder.mask];
-                images.into_iter().flatten().for_each(rebase);
+            match &mut source.input {
+                InputConfig::Folder(folder) => {
+                    rebase(&mut folder.path);
+                    folder.images_mut().for_each(rebase);
+                }
+                InputConfig::Dicom(receiver) => receiver.images_mut().for_each(rebase),
+                InputConfig::Lsl(_) | InputConfig::Replay(_) | InputConfig::Synthetic(_) => {}
             }
         }
         let paths = [&mut self.libraries.lsl, &mut self.libraries.onnxruntime, &mut self.session.state_dir];
@@ -209,7 +212,7 @@ impl Settings {
 
     /// Whether every source is a recording or made up, so that it can be replayed.
     pub fn is_recorded(&self) -> bool {
-        let live = |s: &SourceConfig| matches!(s.input, InputConfig::Lsl(_) | InputConfig::Folder(_));
+        let live = |s: &SourceConfig| !matches!(s.input, InputConfig::Replay(_) | InputConfig::Synthetic(_));
         !self.sources.values().any(live) && !self.events.values().any(|e| matches!(e.input, EventsInput::Lsl(_)))
     }
 
@@ -226,7 +229,7 @@ impl Settings {
     pub fn speed(&self) -> Result<Speed, AppError> {
         let speeds = self.sources.iter().filter_map(|(name, s)| match &s.input {
             InputConfig::Replay(replay) => Some((name, replay.speed)),
-            InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Synthetic(_) => None,
+            InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Dicom(_) | InputConfig::Synthetic(_) => None,
         });
         let mut known: Option<(&String, Speed)> = None;
         for (name, speed) in speeds {
@@ -248,6 +251,7 @@ impl SourceConfig {
         match &self.input {
             InputConfig::Lsl(lsl) => lsl.validate().map_err(wrong)?,
             InputConfig::Folder(folder) => folder.validate().map_err(wrong)?,
+            InputConfig::Dicom(receiver) => receiver.validate().map_err(wrong)?,
             InputConfig::Synthetic(synthetic) => drop(synthetic.build(Default::default()).map_err(wrong)?),
             InputConfig::Replay(_) => {}
         }
@@ -282,6 +286,7 @@ impl SourceConfig {
                 _ => None,
             }),
             InputConfig::Folder(folder) => Ok(Some(folder.shape()?)),
+            InputConfig::Dicom(receiver) => Ok(Some(receiver.shape()?)),
             InputConfig::Replay(replay) => Ok(Some(replay.open(base, Default::default())?.samples.spec().clone())),
             InputConfig::Synthetic(synthetic) => Ok(Some(synthetic.build(Default::default())?.spec().clone())),
         }

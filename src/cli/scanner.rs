@@ -10,8 +10,9 @@ pub struct ScannerArgs {
     /// What is scanned: a 4D NIfTI recording
     #[arg(value_name = "BOLD.nii.gz")]
     pub recording: PathBuf,
-    /// The folder it is exported to; made where it is missing
-    #[arg(long, value_name = "DIR")]
+    /// The folder it is exported to, made where it is missing; or a DICOM node that it is sent to by C-STORE:
+    /// dicom://CALLING@HOST:PORT/CALLED, where all but the host may be left out (SCANNER, 11112, NEUROD)
+    #[arg(long, value_name = "DIR|dicom://SCANNER@127.0.0.1:11112/NEUROD")]
     pub to: PathBuf,
     /// How volumes are stored
     #[arg(long, value_enum, default_value = "mosaic")]
@@ -20,7 +21,8 @@ pub struct ScannerArgs {
     #[arg(long, default_value = "1", value_name = "N|max", allow_negative_numbers = true)]
     pub speed: String,
     /// What goes wrong, and how often: drop, duplicate, reorder, delay, truncate (completed later), cut (never),
-    /// second-series, wrong-dims
+    /// second-series, wrong-dims. An object that is sent is truncated or cut by breaking off its association;
+    /// truncated, it is sent again, whole
     #[arg(long, default_value = "", value_name = "NAME=RATE,...", hide_default_value = true)]
     pub faults: String,
     /// Another seed, other faults
@@ -29,7 +31,7 @@ pub struct ScannerArgs {
     /// Seconds from volume to volume, where the recording does not say or should be scanned at another pace
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub tr: Option<f64>,
-    /// Write which volume had which fault, as a table; not into DIR
+    /// Write which volume had which fault, as a table; not into the export's folder
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
 }

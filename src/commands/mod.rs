@@ -87,6 +87,7 @@ pub fn exit_of(error: &Error) -> Exit {
         match scanner {
             ScannerError::Recording(source) => AppError::exit_of_source(source),
             ScannerError::Unsuited(_) => Exit::Data,
+            ScannerError::Association(_) => Exit::Unavailable,
             ScannerError::Encoding(_) => Exit::Internal,
         }
     } else if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>() {

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::signals;
+use crate::acquisition::association::Node;
 use crate::acquisition::file::Speed;
 use crate::cli::{ScanFormat, ScannerArgs};
 use crate::frame::{Clock, MonotonicClock};
-use crate::scanner::{Export, ExportConfig, FaultRates, Flavour, ScanFault};
+use crate::scanner::{Export, ExportConfig, FaultRates, Flavour, ScanFault, Sender, Sent, Writing};
 
 /// The longest sleep before the end is asked about again.
 const NAP: Duration = Duration::from_millis(100);
@@ -21,7 +22,8 @@ const NAP: Duration = Duration::from_millis(100);
 /// Exports until the recording ends, or SIGTERM.
 ///
 /// # Errors
-/// Arguments that make no sense; a recording that cannot be read; a folder that cannot be written to.
+/// Arguments that make no sense; a recording that cannot be read; a folder that cannot be written to, or a node that
+/// does not associate.
 pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
     let speed = match args.speed.as_str() {
         "max" => Speed::Max,
@@ -42,14 +44,11 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
     };
     let config = ExportConfig { flavour, faults, seed: args.seed, tr: args.tr };
     let mut export = Export::open(&args.recording, config)?;
-    fs::create_dir_all(&args.to).with_context(|| args.to.display().to_string())?;
-    if fs::read_dir(&args.to).with_context(|| args.to.display().to_string())?.next().is_some() {
-        bail!("--to {}: is not empty (give the export a folder of its own)", args.to.display());
-    }
+    let mut way = Way::open(&args.to, flavour)?;
     let mut truth = args.truth.as_deref().map(Truth::create).transpose()?;
     let stop = signals::stop_asked()?;
     let mut counts: BTreeMap<ScanFault, u64> = BTreeMap::new();
-    let (began, mut files) = (MonotonicClock.now(), 0u64);
+    let began = MonotonicClock.now();
     loop {
         let writing = export.next_writing()?;
         for (volume, fault) in export.take_truth() {
@@ -71,11 +70,7 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        // A file that is completed later is appended to.
-        let path = args.to.join(&writing.name);
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| file.write_all(&writing.bytes)).with_context(|| path.display().to_string())?;
-        files += 1;
+        way.put(&writing)?;
     }
     if let Some(truth) = truth {
         truth.finish()?;
@@ -83,8 +78,74 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
     let volumes: u64 = counts.values().sum();
     let faults: Vec<String> = counts.iter().map(|(fault, n)| format!("{} {n}", fault.as_str())).collect();
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{volumes} volumes, {files} writings to {}: {}", args.to.display(), faults.join(", "))?;
+    writeln!(out, "{volumes} volumes, {}: {}", way.close(), faults.join(", "))?;
     Ok(())
+}
+
+/// Where volumes go.
+enum Way {
+    Folder { path: PathBuf, writings: u64 },
+    Node { sender: Box<Sender>, name: String, stored: u64, refused: BTreeMap<u16, u64>, broken: u64, lost: u64 },
+}
+
+impl Way {
+    fn open(to: &Path, flavour: Flavour) -> anyhow::Result<Self> {
+        let text = to.to_str().filter(|text| text.starts_with("dicom:"));
+        let Some(text) = text else {
+            fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+            if fs::read_dir(to).with_context(|| to.display().to_string())?.next().is_some() {
+                bail!("--to {}: is not empty (give the export a folder of its own)", to.display());
+            }
+            return Ok(Self::Folder { path: to.into(), writings: 0 });
+        };
+        let node: Node = text.parse().map_err(|problem| anyhow::anyhow!("--to {problem}"))?;
+        if flavour == Flavour::Nifti {
+            bail!("--format nifti: is no DICOM, so it cannot be sent to a node (leave --format out, or give a folder)");
+        }
+        let name = node.to_string();
+        let sender = Sender::open(node).with_context(|| format!("--to {name}"))?;
+        Ok(Self::Node { sender: Box::new(sender), name, stored: 0, refused: BTreeMap::new(), broken: 0, lost: 0 })
+    }
+
+    fn put(&mut self, writing: &Writing) -> anyhow::Result<()> {
+        match self {
+            Self::Folder { path, writings } => {
+                // A file that is completed later is appended to.
+                let path = path.join(&writing.name);
+                let file = OpenOptions::new().create(true).append(true).open(&path);
+                let written = file.and_then(|mut file| file.write_all(&writing.bytes));
+                written.with_context(|| path.display().to_string())?;
+                *writings += 1;
+            }
+            Self::Node { sender, stored, refused, broken, lost, .. } => match sender.send(writing)? {
+                Sent::Stored => *stored += 1,
+                Sent::Refused(status) => *refused.entry(status).or_default() += 1,
+                Sent::BrokenOff => *broken += 1,
+                Sent::Lost => *lost += 1,
+            },
+        }
+        Ok(())
+    }
+
+    /// Ends it; what came of it.
+    fn close(self) -> String {
+        match self {
+            Self::Folder { path, writings } => format!("{writings} writings to {}", path.display()),
+            Self::Node { sender, name, stored, refused, broken, lost } => {
+                sender.close();
+                let mut said = format!("{stored} objects stored at {name}");
+                for (status, n) in refused {
+                    said += &format!(", {n} refused with {status:04X}");
+                }
+                for (n, what) in [(broken, "broken off"), (lost, "lost")] {
+                    if n > 0 {
+                        said += &format!(", {n} {what}");
+                    }
+                }
+                said
+            }
+        }
+    }
 }
 
 /// Which volume had which fault: a table.

@@ -14,7 +14,7 @@ use prometheus::{
 use super::Predictor;
 use super::encoder::EncoderCounts;
 use crate::acquisition::SourceStats;
-use crate::acquisition::folder::Fault;
+use crate::acquisition::volumes::Fault;
 use crate::encoders::CacheStats;
 use crate::frame::{Clock, FrameKind, RegionFrame};
 
@@ -138,7 +138,7 @@ impl Metrics {
             ],
             source_faults: counters(
                 "source_faults_total",
-                "What a folder of volumes lived through, by kind; volumes or files.",
+                "What a source of volumes lived through, by kind; volumes, files, objects or associations.",
                 &["source", "fault"],
             )?,
             link_dropped: counters(
@@ -297,7 +297,7 @@ impl Metrics {
                     show(family.with_label_values(&[name]), of(stats).load(Ordering::Relaxed));
                 }
                 for fault in Fault::ALL {
-                    // Of a source that is no folder there are none.
+                    // Of a source of samples there are none.
                     let count = stats.faults.of(*fault);
                     if count > 0 {
                         show(self.source_faults.with_label_values(&[name, fault.as_str()]), count);

@@ -7,12 +7,12 @@ use dicom_object::InMemDicomObject;
 use dicom_object::meta::FileMetaTableBuilder;
 
 use super::ScannerError;
+use crate::acquisition::association::EXPLICIT;
 use crate::draws::Draws;
 use crate::fmri::Grid;
 
-const MR_IMAGE: &str = "1.2.840.10008.5.1.4.1.1.4";
-const ENHANCED_MR_IMAGE: &str = "1.2.840.10008.5.1.4.1.1.4.1";
-const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
+pub(super) const MR_IMAGE: &str = "1.2.840.10008.5.1.4.1.1.4";
+pub(super) const ENHANCED_MR_IMAGE: &str = "1.2.840.10008.5.1.4.1.1.4.1";
 
 /// How volumes are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,7 +325,7 @@ fn enhanced(image: &Image) -> Set {
 
 fn encoded(set: Set) -> Result<Vec<u8>, ScannerError> {
     let wrong = |error: &dyn std::fmt::Display| ScannerError::Encoding(error.to_string());
-    let meta = FileMetaTableBuilder::new().transfer_syntax(EXPLICIT_LITTLE_ENDIAN);
+    let meta = FileMetaTableBuilder::new().transfer_syntax(EXPLICIT);
     let file = set.with_meta(meta).map_err(|e| wrong(&e))?;
     let mut bytes = Vec::new();
     file.write_all(&mut bytes).map_err(|e| wrong(&e))?;

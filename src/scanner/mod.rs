@@ -1,11 +1,13 @@
-//! What would a scanner export? The volumes of a recording as files, in time, with the faults that scanners have.
+//! What would a scanner export? The volumes of a recording as files or objects, in time, with the faults that scanners
+//! have.
 //!
-//! [`Export`] gives what to write and when; it is the demonstration's scanner and the test bench of the folder source.
-//! Everything follows from the recording, the flavour, the faults and the seed. (Series and images are numbered from 1; the
-//! person is a phantom.)
+//! [`Export`] gives what to write and when, and [`Sender`] sends the same by C-STORE; it is the demonstration's scanner
+//! and the test bench of the sources of volumes. Everything follows from the recording, the flavour, the faults and the
+//! seed. (Series and images are numbered from 1; the person is a phantom.)
 
 mod faults;
 mod flavour;
+mod sender;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,12 +15,14 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::acquisition::SourceError;
+use crate::acquisition::association::AssociationError;
 use crate::acquisition::file::{VolumeStream, Volumes};
 use crate::fmri::Grid;
 
 pub use faults::{FaultRates, ScanFault};
 pub use flavour::Flavour;
 use flavour::Image;
+pub use sender::{Sender, Sent};
 
 /// Why nothing can be exported.
 #[derive(Debug, Error)]
@@ -29,6 +33,9 @@ pub enum ScannerError {
     /// It cannot be exported so.
     #[error("{0}")]
     Unsuited(String),
+    /// Nobody takes what is sent.
+    #[error(transparent)]
+    Association(#[from] AssociationError),
     /// A file could not be made.
     #[error("a DICOM file could not be made: {0}")]
     Encoding(String),
@@ -56,6 +63,21 @@ pub struct Writing {
     pub name: String,
     /// What is appended to it.
     pub bytes: Vec<u8>,
+    /// Which part of the file that is.
+    pub part: Part,
+    /// Whether it is of the other series.
+    pub second: bool,
+}
+
+/// Which part of a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Its beginning.
+    Beginning,
+    /// What its beginning lacks.
+    Rest,
 }
 
 /// Files in order of time.
@@ -161,46 +183,53 @@ impl Export {
         let due = self.end_of(number);
         let flavour = self.config.flavour;
         match fault {
-            ScanFault::None => self.put(flavour.files(&image, 0)?, due),
+            ScanFault::None => self.put(&image, 0, due)?,
             ScanFault::Drop => {}
             ScanFault::Duplicate => {
-                self.put(flavour.files(&image, 0)?, due);
-                self.put(flavour.files(&image, 1)?, due + 0.3 * self.tr);
+                self.put(&image, 0, due)?;
+                self.put(&image, 1, due + 0.3 * self.tr)?;
             }
-            ScanFault::Reorder => self.put(flavour.files(&image, 0)?, due + 1.2 * self.tr),
-            ScanFault::Delay => self.put(flavour.files(&image, 0)?, due + 2.7 * self.tr),
+            ScanFault::Reorder => self.put(&image, 0, due + 1.2 * self.tr)?,
+            ScanFault::Delay => self.put(&image, 0, due + 2.7 * self.tr)?,
             ScanFault::Truncate | ScanFault::Cut => {
                 let mut files = flavour.files(&image, 0)?;
-                if let Some((name, bytes)) = files.pop() {
-                    self.put(files, due);
-                    let rest = bytes.get(bytes.len() / 2..).unwrap_or_default().to_vec();
-                    self.put(vec![(name.clone(), bytes.get(..bytes.len() / 2).unwrap_or_default().to_vec())], due);
+                let last = files.pop();
+                files.into_iter().for_each(|file| self.push(file, Part::Whole, false, due));
+                if let Some((name, mut bytes)) = last {
+                    let rest = bytes.split_off(bytes.len() / 2);
+                    self.push((name.clone(), bytes), Part::Beginning, false, due);
                     if fault == ScanFault::Truncate {
-                        self.put(vec![(name, rest)], due + 0.3 * self.tr);
+                        self.push((name, rest), Part::Rest, false, due + 0.3 * self.tr);
                     }
                 }
             }
             ScanFault::SecondSeries => {
-                self.put(flavour.files(&image, 0)?, due);
-                self.put(flavour.files(&Image { second: true, ..image }, 0)?, due + 0.1 * self.tr);
+                self.put(&image, 0, due)?;
+                self.put(&Image { second: true, ..image }, 0, due + 0.1 * self.tr)?;
             }
             ScanFault::WrongDims => {
                 let [nx, ny, nz] = whole.dims;
                 let grid = Grid { dims: [nx, ny - 1, nz], ..whole.clone() };
                 let rows = values.chunks(nx * ny).flat_map(|slice| slice.iter().take(nx * (ny - 1)));
                 let values: Vec<f64> = rows.copied().collect();
-                self.put(flavour.files(&Image { grid: &grid, values: &values, ..image }, 0)?, due);
+                self.put(&Image { grid: &grid, values: &values, ..image }, 0, due)?;
             }
         }
         Ok(())
     }
 
-    fn put(&mut self, files: Vec<(String, Vec<u8>)>, at: f64) {
-        for (name, bytes) in files {
-            // Positive numbers sort as their bits do.
-            self.queue.insert((at.to_bits(), self.written), Writing { at, name, bytes });
-            self.written += 1;
+    /// All files of a volume.
+    fn put(&mut self, image: &Image, copy: u32, at: f64) -> Result<(), ScannerError> {
+        for file in self.config.flavour.files(image, copy)? {
+            self.push(file, Part::Whole, image.second, at);
         }
+        Ok(())
+    }
+
+    fn push(&mut self, (name, bytes): (String, Vec<u8>), part: Part, second: bool, at: f64) {
+        // Positive numbers sort as their bits do.
+        self.queue.insert((at.to_bits(), self.written), Writing { at, name, bytes, part, second });
+        self.written += 1;
     }
 }
 

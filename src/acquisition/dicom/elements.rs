@@ -148,23 +148,49 @@ impl<'a> Set<'a> {
     }
 }
 
-/// Reads a file up to the end of its pixels; what lies behind them is not waited for.
+/// What a file says before its elements: what a C-STORE says beside them.
+#[derive(Debug, PartialEq)]
+pub(crate) struct FileMeta {
+    /// The SOP class.
+    pub(crate) class: Option<String>,
+    /// The SOP instance.
+    pub(crate) instance: Option<String>,
+    /// The transfer syntax.
+    pub(crate) syntax: String,
+    /// Where the elements begin.
+    pub(crate) data_at: usize,
+}
+
+impl FileMeta {
+    /// Reads it from the start of a file.
+    ///
+    /// # Errors
+    /// [`DicomError::Truncated`] where more bytes may still come; else what it is instead.
+    pub(crate) fn of(bytes: &[u8]) -> Result<Self, DicomError> {
+        const PREAMBLE: usize = 132;
+        let Some(magic) = bytes.get(128..PREAMBLE) else { return Err(DicomError::truncated(bytes.len(), PREAMBLE)) };
+        if magic != b"DICM" {
+            // A share may reserve a file's length before its bytes come.
+            let blank = bytes.iter().all(|b| *b == 0);
+            return Err(if blank { DicomError::truncated(0, PREAMBLE) } else { DicomError::NotDicom });
+        }
+        let encoding = Encoding { explicit: true, big_endian: false };
+        let mut reader = Reader { bytes, at: PREAMBLE, encoding, elements: 0 };
+        let meta = reader.meta()?;
+        let syntax = meta.text(tags::TRANSFER_SYNTAX_UID).ok_or(DicomError::Missing("transfer syntax"))?;
+        let class = meta.text(tags::MEDIA_STORAGE_SOP_CLASS_UID);
+        let instance = meta.text(tags::MEDIA_STORAGE_SOP_INSTANCE_UID);
+        Ok(Self { class, instance, syntax, data_at: reader.at })
+    }
+}
+
+/// Reads elements in a transfer syntax, from byte `at` up to the end of the pixels; what lies behind them is not waited
+/// for.
 ///
 /// # Errors
-/// [`DicomError::Truncated`] where more bytes may still come; else what it is instead.
-pub(super) fn parse(bytes: &[u8]) -> Result<(Set<'_>, Encoding), DicomError> {
-    const PREAMBLE: usize = 132;
-    let Some(magic) = bytes.get(128..PREAMBLE) else { return Err(DicomError::truncated(bytes.len(), PREAMBLE)) };
-    if magic != b"DICM" {
-        // A share may reserve a file's length before its bytes come.
-        let blank = bytes.iter().all(|b| *b == 0);
-        return Err(if blank { DicomError::truncated(0, PREAMBLE) } else { DicomError::NotDicom });
-    }
-    let meta = Encoding { explicit: true, big_endian: false };
-    let mut reader = Reader { bytes, at: PREAMBLE, encoding: meta, elements: 0 };
-    let meta = reader.meta()?;
-    let syntax = meta.text(tags::TRANSFER_SYNTAX_UID);
-    reader.encoding = Encoding::of(&syntax.ok_or(DicomError::Missing("transfer syntax"))?)?;
+/// [`DicomError::Truncated`] where more bytes may still come; else what is wrong.
+pub(super) fn parse<'a>(bytes: &'a [u8], at: usize, syntax: &str) -> Result<(Set<'a>, Encoding), DicomError> {
+    let mut reader = Reader { bytes, at, encoding: Encoding::of(syntax)?, elements: 0 };
     let set = reader.set(bytes.len(), true, 0)?;
     Ok((set, reader.encoding))
 }

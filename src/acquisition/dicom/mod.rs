@@ -19,6 +19,8 @@ use thiserror::Error;
 
 use crate::fmri::Grid;
 
+pub(crate) use elements::FileMeta;
+pub(crate) use scan::read_object;
 pub use scan::{Component, Header, Scan, Series, read};
 pub use stack::{Slice, stack};
 
@@ -69,6 +71,9 @@ pub enum DicomError {
     /// An image that is not read.
     #[error("{0}")]
     Unsupported(String),
+    /// An object of another class than it was sent as.
+    #[error("the object is of another SOP class than the message that brought it")]
+    Class,
     /// Slices that make no volume.
     #[error("slices: {0}")]
     Slices(String),

@@ -1,9 +1,9 @@
-//! Which image is it, and of which series, echo and volume? What a file says of itself beside its pixels.
+//! Which image is it, and of which series, echo and volume? What it says of itself beside its pixels.
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use super::elements::{Set, parse};
+use super::elements::{Encoding, FileMeta, Set, parse};
 use super::enhanced;
 use super::pixels::{Pixels, Rescale};
 use super::stack::{Plane, Slice};
@@ -76,11 +76,28 @@ pub enum Scan {
 /// # Errors
 /// [`DicomError::Truncated`] where more bytes may come; what else is wrong with it.
 pub fn read(bytes: &[u8]) -> Result<Scan, DicomError> {
-    let (set, encoding) = parse(bytes)?;
-    let pixels = Pixels::of(&set, encoding.big_endian)?;
-    let header = header(&set);
+    let meta = FileMeta::of(bytes)?;
+    let (set, encoding) = parse(bytes, meta.data_at, &meta.syntax)?;
+    scan(&set, encoding)
+}
+
+/// Reads an object that was sent as one of `class`, in a transfer syntax: what a file has behind its own header.
+///
+/// # Errors
+/// [`DicomError::Class`] where it is of another class; what else is wrong with it.
+pub(crate) fn read_object(bytes: &[u8], class: &str, syntax: &str) -> Result<Scan, DicomError> {
+    let (set, encoding) = parse(bytes, 0, syntax)?;
+    if set.text(tags::SOP_CLASS_UID).is_some_and(|own| own != class) {
+        return Err(DicomError::Class);
+    }
+    scan(&set, encoding)
+}
+
+fn scan(set: &Set, encoding: Encoding) -> Result<Scan, DicomError> {
+    let pixels = Pixels::of(set, encoding.big_endian)?;
+    let header = header(set);
     if !set.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).is_empty() {
-        return Ok(Scan::Volumes(enhanced::volumes(&set, &pixels, &header)?));
+        return Ok(Scan::Volumes(enhanced::volumes(set, &pixels, &header)?));
     }
     if pixels.frames != 1 {
         return Err(DicomError::Unsupported(format!(
@@ -88,16 +105,16 @@ pub fn read(bytes: &[u8]) -> Result<Scan, DicomError> {
             pixels.frames
         )));
     }
-    let rescale = Rescale::of(&set).unwrap_or_default();
+    let rescale = Rescale::of(set).unwrap_or_default();
     let spacing = set.vector::<2>(tags::PIXEL_SPACING).ok_or(DicomError::Missing("pixel spacing"))?;
     let orientation =
         set.vector::<6>(tags::IMAGE_ORIENTATION_PATIENT).ok_or(DicomError::Missing("image orientation"))?;
     let position = set.vector::<3>(tags::IMAGE_POSITION_PATIENT).ok_or(DicomError::Missing("image position"))?;
     let plane =
         Plane::new(orientation, spacing, position).ok_or(DicomError::Missing("image orientation or spacing"))?;
-    let step = step(&set);
+    let step = step(set);
     if set.text(tags::IMAGE_TYPE).is_some_and(|t| t.split('\\').any(|part| part.trim() == "MOSAIC")) {
-        return Ok(Scan::Volumes(vec![(header, mosaic(&set, &pixels, rescale, plane, step)?)]));
+        return Ok(Scan::Volumes(vec![(header, mosaic(set, &pixels, rescale, plane, step)?)]));
     }
     let size = [pixels.columns, pixels.rows];
     let slice = Slice { plane, size, step, values: pixels.frame(0, rescale).collect() };

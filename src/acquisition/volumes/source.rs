@@ -1,17 +1,15 @@
-//! How does a folder become a source of blocks? One volume a block, in order, reduced to regions.
+//! How do images become a source of blocks? One volume a block, in order, reduced to regions.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::FolderConfig;
 use super::faults::{Fault, FaultCounts};
-use super::inbox::Inbox;
 use super::order::{Order, Ordered, Refused};
 use super::select::Selection;
-use super::volumes::{Origin, Stacks};
+use super::settings::VolumeConfig;
+use super::stacks::{Origin, Stacks};
 use crate::acquisition::dicom::{Header, Scan, Slice, Volume};
 use crate::acquisition::file::{Reduction, mask_non_finite};
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
@@ -28,17 +26,34 @@ const SILENCE: f64 = 5.0;
 /// Regions of one volume, on their way.
 type Row = Vec<f64>;
 
-/// Reads the volumes of one series after another from a folder.
-pub struct FolderSource {
+/// A way in for images.
+pub trait Arrivals {
+    /// Looks for what is new.
+    ///
+    /// # Errors
+    /// The way is closed for now; it is tried again by itself.
+    fn refresh(&mut self, clock: &dyn Clock, faults: &FaultCounts) -> Result<(), SourceError>;
+
+    /// The next image that is complete, and when it was.
+    fn next(&mut self, now: Instant, faults: &FaultCounts) -> Option<(Scan, Instant)>;
+
+    /// When there is something to do that [`wait`](Self::wait) would not wake for.
+    fn due(&self) -> Option<Instant>;
+
+    /// Waits at most `timeout` for something to come.
+    fn wait(&mut self, timeout: Duration, now: Instant);
+}
+
+/// Reads the volumes of one series after another, as they come in through `A`.
+pub struct VolumeSource<A> {
     spec: BlockSpec,
     tr: f64,
     delay: f64,
-    folder: std::path::PathBuf,
     reduction: Reduction,
     /// The grid of the newest volume, and where each voxel of the label image lies on it.
     places: Option<(Grid, Vec<u32>)>,
     selection: Selection,
-    inbox: Inbox,
+    arrivals: A,
     stacks: Stacks,
     order: Order<Row>,
     /// What goes on as soon as it is asked for: of a series that another has followed.
@@ -54,22 +69,22 @@ pub struct FolderSource {
     silent: bool,
 }
 
-impl FolderSource {
-    pub(super) fn new(
-        config: &FolderConfig,
+impl<A: Arrivals> VolumeSource<A> {
+    /// Reads the label image or mask that `config` names, before `open` opens the way in.
+    pub(in crate::acquisition) fn new(
+        config: &VolumeConfig,
         stats: Arc<SourceStats>,
         clock: Arc<dyn Clock>,
+        open: impl FnOnce() -> Result<A, SourceError>,
     ) -> Result<Self, SourceError> {
-        let reduction = Reduction::load(config.images(), Path::new(""))?;
-        let folder = config.path.clone();
+        let reduction = config.reduction()?;
         Ok(Self {
             spec: config.spec(&reduction),
             tr: config.tr,
             delay: config.delay,
             places: None,
             selection: Selection::new(config),
-            inbox: Inbox::new(folder.clone(), config, clock.as_ref()),
-            folder,
+            arrivals: open()?,
             stacks: Stacks::new(SLICES * config.tr),
             order: Order::new(PATIENCE * config.tr),
             ready: VecDeque::new(),
@@ -84,11 +99,16 @@ impl FolderSource {
         })
     }
 
+    /// The way in.
+    pub fn arrivals(&self) -> &A {
+        &self.arrivals
+    }
+
     fn faults(&self) -> &FaultCounts {
         &self.stats.faults
     }
 
-    /// What one file brought.
+    /// What one file or object brought.
     fn take(&mut self, scan: Scan, now: Instant) {
         match scan {
             Scan::Slice(header, slice) => self.take_slice(&header, slice, now),
@@ -205,15 +225,14 @@ impl FolderSource {
 
     /// How long there is nothing to do, in real time.
     fn idle(&self, now: Instant, timeout: Duration) -> Duration {
-        let due = self
-            .order
-            .deadline()
-            .map_or(self.inbox.due(), |at| if at < self.inbox.due() { at } else { self.inbox.due() });
-        Duration::try_from_secs_f64((due - now) / self.clock.speed()).unwrap_or_default().min(timeout)
+        let due = [self.order.deadline(), self.arrivals.due()].into_iter().flatten();
+        let Some(due) = due.map(|at| at.seconds()).reduce(f64::min) else { return timeout };
+        let left = (due - now.seconds()) / self.clock.speed();
+        Duration::try_from_secs_f64(left).unwrap_or_default().min(timeout)
     }
 }
 
-impl Source for FolderSource {
+impl<A: Arrivals> Source for VolumeSource<A> {
     fn spec(&self) -> &BlockSpec {
         &self.spec
     }
@@ -222,10 +241,10 @@ impl Source for FolderSource {
         into.clear();
         for wait in [true, false] {
             let now = self.clock.now();
-            let looked = self.inbox.refresh(self.clock.as_ref(), &self.stats.faults);
+            let looked = self.arrivals.refresh(self.clock.as_ref(), &self.stats.faults);
             while self.ready.is_empty() {
-                let Some(scan) = self.inbox.next(now, &self.stats.faults) else { break };
-                self.take(scan, now);
+                let Some((scan, came)) = self.arrivals.next(now, &self.stats.faults) else { break };
+                self.take(scan, came);
             }
             let given_up = self.stacks.expire(now);
             self.faults().add(Fault::Slices, given_up);
@@ -234,7 +253,7 @@ impl Source for FolderSource {
                 self.fill(into, &ordered, measured);
                 return Ok(Pull::Data);
             }
-            looked.map_err(|error| SourceError::Io { path: self.folder.display().to_string(), error })?;
+            looked?;
             if let Some(newest) = self.newest.filter(|_| !self.silent) {
                 let seconds = now - newest - self.tr;
                 if seconds > SILENCE * self.tr {
@@ -244,7 +263,8 @@ impl Source for FolderSource {
                 }
             }
             if wait {
-                self.inbox.wait(self.idle(now, timeout), now);
+                let idle = self.idle(now, timeout);
+                self.arrivals.wait(idle, now);
             }
         }
         Ok(Pull::Idle)

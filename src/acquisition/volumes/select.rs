@@ -1,10 +1,11 @@
-//! Which of the series in a folder is the one, and which number counts its volumes?
+//! Which of the series that come is the one, and which number counts its volumes?
 
 use serde::{Deserialize, Serialize};
 
 use super::faults::Fault;
 use super::order::Refused;
-use super::{FolderConfig, volumes::Origin};
+use super::settings::VolumeConfig;
+use super::stacks::Origin;
 use crate::acquisition::dicom::{Component, Header};
 use crate::frame::Instant;
 
@@ -72,7 +73,7 @@ pub(super) struct Taken {
 }
 
 impl Selection {
-    pub(super) fn new(config: &FolderConfig) -> Self {
+    pub(super) fn new(config: &VolumeConfig) -> Self {
         let component = match config.component {
             EchoComponent::Magnitude => Component::Magnitude,
             EchoComponent::Phase => Component::Phase,
@@ -169,7 +170,7 @@ mod tests {
     }
 
     fn selection(text: &str) -> Selection {
-        Selection::new(&toml::from_str(&format!("path = \"x\"\ntr = 2.0\n{text}")).expect("a configuration"))
+        Selection::new(&toml::from_str(&format!("tr = 2.0\n{text}")).expect("a configuration"))
     }
 
     fn at(seconds: f64) -> Instant {
