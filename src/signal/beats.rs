@@ -22,6 +22,8 @@ const LEARNING: f64 = 2.0;
 /// Where the threshold lies between the two levels; how much one beat moves them.
 const THRESHOLD: f64 = 0.25;
 const FOLLOW: f64 = 0.125;
+/// A beat counts as at most so many times the level.
+const LARGEST: f64 = 4.0;
 /// Seconds without a beat after which the level of beats is halved, again and again.
 const SILENCE: f64 = 1.5;
 
@@ -96,7 +98,8 @@ impl Beats {
             self.largest_after = self.largest_after.max(energy);
             self.sum += energy;
             if self.seen == self.learning {
-                (self.beat, self.between) = (self.largest_after / 2.0, self.sum / self.learning as f64);
+                self.beat = self.largest_after / 2.0;
+                self.between = (self.sum / self.learning as f64).min(self.beat / 2.0);
                 self.largest_after = 0.0;
             }
             return None;
@@ -105,15 +108,16 @@ impl Beats {
         if since <= self.refractory {
             self.largest_within = self.largest_within.max(energy);
             if since == self.refractory {
-                self.beat += FOLLOW * (self.largest_within - self.beat);
+                let level = self.largest_within.min(LARGEST * self.beat);
+                self.beat += FOLLOW * (level - self.beat);
             }
+        } else if energy > self.between + THRESHOLD * (self.beat - self.between) {
+            let level = self.between + FOLLOW * (self.largest_after - self.between);
+            // What lies between beats is smaller than they are, whatever came last.
+            self.between = level.min(self.beat / 2.0);
+            (self.largest_within, self.largest_after) = (energy, 0.0);
+            (self.crossed, self.waiting) = (Some(self.seen), true);
         } else {
-            if energy > self.between + THRESHOLD * (self.beat - self.between) && self.beat > self.between {
-                self.between += FOLLOW * (self.largest_after - self.between);
-                (self.largest_within, self.largest_after) = (energy, 0.0);
-                (self.crossed, self.waiting) = (Some(self.seen), true);
-                return None;
-            }
             self.largest_after = self.largest_after.max(energy);
             let silent = self.seen - self.crossed.unwrap_or(self.learning);
             if silent.is_multiple_of(self.silence) {

@@ -14,7 +14,8 @@
 //!
 //! Only whole epochs teach: one with a refused or marked sample, a gap, or a marker that did not come, does not, for the
 //! channels concerned. Until `volumes` epochs were learned, blocks are flagged `WARMING_UP`; channels are bad as long as
-//! there is an artifact and nothing to subtract, which includes two TRs after a marker that did not come. Then the scanner
+//! there is an artifact and nothing to subtract, or its place is known to a sample only: in the first volumes, and in the
+//! first after a gap; and for two TRs after a marker that did not come. Then the scanner
 //! counts as stopped. A gap leaves the artifact known; a new run does not.
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,8 @@ impl Lengths {
 #[derive(Clone, Copy, Debug)]
 struct Present {
     volume: Volume,
+    /// Whether its onset is known to a fraction.
+    exact: bool,
     taps: Taps,
 }
 
@@ -216,12 +219,12 @@ impl GradientArtifact {
 
     fn begin(&mut self, volume: Volume) {
         let (_, fraction) = grid(volume.onset);
-        self.present = Some(Present { volume, taps: taps(fraction) });
+        self.present = Some(Present { volume, exact: self.volumes.is_exact(), taps: taps(fraction) });
         self.missing = None;
     }
 
     fn subtract(&self, number: u64, row: &mut [f64]) -> Quality {
-        let Some(Present { volume, taps }) = &self.present else { return Quality::WARMING_UP };
+        let Some(Present { volume, taps, .. }) = &self.present else { return Quality::WARMING_UP };
         let (base, _) = grid(volume.onset);
         let first = number as i64 - base + self.lengths.pad as i64 + 1 - HALF as i64;
         let mut quality = Quality::GOOD;
@@ -236,11 +239,12 @@ impl GradientArtifact {
         quality
     }
 
-    /// Whether `channel` has an artifact in it that could not be subtracted.
+    /// Whether `channel` has an artifact in it that could not be subtracted, or only a sample or so beside its place.
     fn is_spoilt(&self, channel: usize) -> bool {
         let number = self.history.next().saturating_sub(1);
         let missing = self.missing.is_some_and(|since| ((number - since) as f64) < STOPPED * self.lengths.epoch as f64);
-        channel != self.marker && (missing || (self.present.is_some() && self.artifact.filled(channel) == 0))
+        let known = self.artifact.filled(channel) > 0 && self.present.is_none_or(|present| present.exact);
+        channel != self.marker && (missing || (self.present.is_some() && !known))
     }
 
     /// Goes on with the lesson, as soon as all of its samples are there.
@@ -308,7 +312,7 @@ impl GradientArtifact {
             channels.max_by(|a, b| self.power[*a].total_cmp(&self.power[*b])).filter(|c| self.power[*c] > 0.0);
         let channel = largest?;
         let mut shift = 0.0;
-        if !self.volumes.knows_period() {
+        if !self.volumes.is_exact() {
             let tried = (-SEARCH.1..=SEARCH.1).map(|step| f64::from(step) * SEARCH.0);
             let fits = tried.filter_map(|s| Some((s, self.fit(channel, volume.onset + s)?.error)));
             shift = fits.min_by(|a, b| a.1.total_cmp(&b.1))?.0;

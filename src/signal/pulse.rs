@@ -113,7 +113,11 @@ impl PulseArtifact {
                 *until = number + 1;
             }
         }
-        if let Some(ago) = self.detector.take(row.get(self.ecg).copied().unwrap_or(0.0)) {
+        if self.guard.is_bad(self.ecg) {
+            // Who knows what it shows: levels are learned anew.
+            self.detector.reset();
+            self.beat = None;
+        } else if let Some(ago) = self.detector.take(row.get(self.ecg).copied().unwrap_or(0.0)) {
             let peak = number.saturating_sub(ago as u64);
             if let Some(before) = self.beat {
                 self.learn(before, number);

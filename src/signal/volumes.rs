@@ -37,9 +37,10 @@ pub(super) enum Tick {
 /// Follows the markers of one stream.
 #[derive(Debug)]
 pub(super) struct Volumes {
-    /// Samples in a TR: as configured, and as measured.
+    /// Samples in a TR: as configured, and as measured, if it was.
     nominal: f64,
     period: f64,
+    steady: bool,
     /// How far from where it is due a marker may come, in samples.
     tolerance: f64,
     /// Whether both clocks are one, so that a marker is exact.
@@ -60,6 +61,7 @@ impl Volumes {
         Self {
             nominal: period,
             period,
+            steady: false,
             tolerance,
             locked,
             high: false,
@@ -73,7 +75,8 @@ impl Volumes {
 
     /// Takes in whether the marker channel is `high` at sample `number`. A marker before its time is another event's.
     pub fn tick(&mut self, number: u64, high: bool) -> Tick {
-        let rises = high && !std::mem::replace(&mut self.high, high);
+        let was_high = std::mem::replace(&mut self.high, high);
+        let rises = high && !was_high;
         let now = number as f64;
         let Some(present) = self.present else {
             return if rises { self.begin(now) } else { Tick::Nothing };
@@ -89,9 +92,9 @@ impl Volumes {
         Tick::Nothing
     }
 
-    /// Whether the onsets of at least two volumes were measured: from then on they are told exactly.
-    pub fn knows_period(&self) -> bool {
-        self.locked || self.count > 1
+    /// Whether the next onset is told exactly: from a measured one, and a measured TR.
+    pub fn is_exact(&self) -> bool {
+        self.locked || (self.count > 0 && self.steady)
     }
 
     /// The onset of `volume` was measured: it lies `later` samples after where it was thought to be.
@@ -102,24 +105,25 @@ impl Volumes {
         let oldest = self.measured[if self.count < MEASURED { 0 } else { self.at }];
         if newest.index > oldest.index {
             self.period = (newest.onset - oldest.onset) / (newest.index - oldest.index) as f64;
+            self.steady = true;
         }
     }
 
     /// From now on onsets count from where that of `volume` was thought to be.
     pub fn refer_to(&mut self, volume: Volume) {
-        (self.count, self.at, self.period) = (0, 0, self.nominal);
+        (self.count, self.at, self.period, self.steady) = (0, 0, self.nominal, false);
         self.measured(volume, 0.0);
     }
 
-    /// The markers stop: what comes next does not follow.
+    /// Samples are missing: nobody knows where on its line the next volume lies. The TR stays known.
     pub fn interrupt(&mut self) {
-        (self.present, self.high) = (None, false);
+        (self.present, self.last, self.high, self.count, self.at) = (None, None, false, 0, 0);
     }
 
     /// Forgets everything; samples count from 0 again.
     pub fn reset(&mut self) {
         self.interrupt();
-        (self.last, self.count, self.at, self.period) = (None, 0, 0, self.nominal);
+        (self.period, self.steady) = (self.nominal, false);
     }
 
     fn begin(&mut self, now: f64) -> Tick {
@@ -130,7 +134,7 @@ impl Volumes {
         let volume = match on_line {
             Some((index, volumes, _)) => self.follow(index + volumes as u64, now),
             None => {
-                (self.count, self.at, self.period) = (0, 0, self.nominal);
+                (self.count, self.at) = (0, 0);
                 self.follow(0, now)
             }
         };
@@ -141,7 +145,7 @@ impl Volumes {
     fn follow(&mut self, index: u64, now: f64) -> Volume {
         let newest = self.measured[(self.at + MEASURED - 1) % MEASURED];
         let told = newest.onset + (index as f64 - newest.index as f64) * self.period;
-        let trusted = !self.locked && self.count > 1 && (now - told).abs() <= self.tolerance;
+        let trusted = !self.locked && self.is_exact() && (now - told).abs() <= self.tolerance;
         let volume = Volume { index, onset: if trusted { told } else { now } };
         (self.present, self.last) = (Some(volume), Some(volume));
         volume

@@ -8,10 +8,10 @@ channels.
 
 Four stretches of the recording (EEG, one derivation at 256 Hz) stand side by side as four channels, brought to 1 kHz. On
 free.bin and locked.bin, channels are these four, an electrocardiogram, and the trigger of each volume. Between 20 s and
-260 s a scanner runs: bursts of 20 slices a TR of 2 s, different from slice to slice, between 10 and 250 Hz, a thousand
+380 s a scanner runs: bursts of 20 slices a TR of 2 s, different from slice to slice, between 10 and 250 Hz, a thousand
 times as large as the EEG, growing by 1 % and waving by 0.1 %. In free.bin its clock is 37 ppm slower than the amplifier's,
 so no two volumes are sampled alike; in locked.bin it is the amplifier's. In free.bin each heart beat shows 0.21 s later as a
-wave of 60 to 150 µV, stronger and weaker with each breath. Both are rounded to the 0.5 µV of an amplifier."""
+wave of 25 to 60 µV, stronger and weaker with each breath. Both are rounded to the 0.5 µV of an amplifier."""
 
 import json
 import sys
@@ -19,8 +19,8 @@ import sys
 import numpy as np
 from scipy import signal
 
-RATE, SECONDS, TR, SLICES = 1000, 300, 2.0, 20
-SCAN = (20.0, 260.0)
+RATE, SECONDS, TR, SLICES = 1000, 400, 2.0, 20
+SCAN = (20.0, 380.0)
 DRIFT = 37e-6
 KEEP = 25
 
@@ -72,7 +72,7 @@ def heart(rng, t):
 def pulse(rng, t, beats, channels):
     out = np.zeros((len(t), channels))
     for channel in range(channels):
-        sign, size = rng.choice([-1, 1]), rng.uniform(60, 150)
+        sign, size = rng.choice([-1, 1]), rng.uniform(25, 60)
         for beat in beats:
             near = (t > beat) & (t < beat + 0.8)
             since = t[near] - beat - 0.21
@@ -117,8 +117,8 @@ def oracle(out):
 
 
 def score(out, cleaned, truth):
-    """Over the last three minutes of the scan, long after the average is complete."""
-    part = slice(80 * RATE, int((SCAN[1] - 1) * RATE))
+    """Over the last 219 s of the scan, when the means are complete."""
+    part = slice(160 * RATE, int((SCAN[1] - 1) * RATE))
     recorded = np.fromfile(f"{out}/free.bin").reshape(-1, 6)[part, :4]
     cleaned = np.fromfile(f"{out}/{cleaned}").reshape(-1, 6)[part, :4]
     truth = np.fromfile(f"{out}/{truth}").reshape(-1, 4)[part]
