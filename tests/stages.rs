@@ -114,9 +114,11 @@ fn delays() {
     );
 }
 
-/// Puts a pulse of three samples on the last channel, every so many samples: markers of volumes, or heart beats.
+/// Puts a pulse of three samples on the last channel, every so many samples: markers of volumes, or heart beats; and adds
+/// a wave of this size to the others, the same after every pulse.
 struct Pulsed {
     every: usize,
+    wave: f64,
     seen: usize,
     inner: Box<dyn Stage>,
     pulsed: Option<Block>,
@@ -137,7 +139,10 @@ impl Stage for Pulsed {
         }
         pulsed.copy_from(input);
         for row in pulsed.data_mut().chunks_exact_mut(input.channels()) {
-            row[input.channels() - 1] = if self.seen % self.every < 3 { 1000.0 } else { 0.0 };
+            let phase = self.seen % self.every;
+            let wave = self.wave * (0.9 * phase as f64).sin() * phase as f64 / self.every as f64;
+            row.iter_mut().for_each(|x| *x += wave);
+            row[input.channels() - 1] = if phase < 3 { 1000.0 } else { 0.0 };
             self.seen += 1;
         }
         self.inner.process(pulsed, output);
@@ -151,9 +156,9 @@ impl Stage for Pulsed {
     }
 }
 
-fn pulsed(toml: &str, every: usize) -> impl Fn() -> Box<dyn Stage> {
+fn pulsed(toml: &str, every: usize, wave: f64) -> impl Fn() -> Box<dyn Stage> {
     let make = signal(toml);
-    move || Box::new(Pulsed { every, seen: 0, inner: make(), pulsed: None })
+    move || Box::new(Pulsed { every, wave, seen: 0, inner: make(), pulsed: None })
 }
 
 #[test]
@@ -165,10 +170,10 @@ fn gradient_artifact() {
         (BlockSpec { rate: 100.0, ..eeg() }, "tr = 0.4 s is too short at 100 Hz, where 0.840 s are needed"),
     ];
     // Each channel learns by itself where volumes begin on samples; of what is no artifact, four epochs are remembered.
-    let locked = pulsed("gradient_artifact = { tr = 0.4, marker = \"EEG11\", volumes = 4, locked = true }", 100);
+    let locked = pulsed("gradient_artifact = { tr = 0.4, marker = \"EEG11\", volumes = 4, locked = true }", 100, 0.0);
     check_stage(locked, refusing(&refused, Spec { heals_within: 1000, ..Spec::new(eeg(), 3000) }));
     // Where not, the electrode with the largest artifact says for all when a volume began.
-    let free = pulsed("gradient_artifact = { tr = 0.4, marker = \"EEG11\", volumes = 4 }", 100);
+    let free = pulsed("gradient_artifact = { tr = 0.4, marker = \"EEG11\", volumes = 4 }", 100, 2000.0);
     check_stage(free, Spec { reached: |_, _| true, ..Spec::new(eeg(), 3000) });
 }
 
@@ -179,7 +184,7 @@ fn pulse_artifact() {
         (irregular(), "at least 100 Hz"),
         (without, "there is no channel \"EEG11\" with an electrocardiogram: set ecg to one of EEG1, EEG2"),
     ];
-    let make = pulsed("pulse_artifact = { ecg = \"EEG11\", beats = 4 }", 200);
+    let make = pulsed("pulse_artifact = { ecg = \"EEG11\", beats = 4 }", 200, 0.0);
     check_stage(make, refusing(&refused, Spec { heals_within: 2000, ..Spec::new(eeg(), 6000) }));
 }
 

@@ -74,8 +74,11 @@ impl Average {
     /// Forgets every epoch.
     pub fn reset(&mut self) {
         self.lengths.fill(0);
-        (self.at.fill(0), self.filled.fill(0));
-        (self.sums.fill(0.0), self.counts.fill(0), self.means.fill(0.0));
+        self.at.fill(0);
+        self.filled.fill(0);
+        self.counts.fill(0);
+        self.sums.fill(0.0);
+        self.means.fill(0.0);
     }
 }
 

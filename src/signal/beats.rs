@@ -138,7 +138,8 @@ impl Beats {
     pub fn reset(&mut self) {
         self.filter.reset();
         (self.started, self.waiting, self.crossed) = (false, false, None);
-        (self.filtered.fill(0.0), self.slopes.fill(0.0));
+        self.filtered.fill(0.0);
+        self.slopes.fill(0.0);
         (self.seen, self.sum, self.beat, self.between) = (0, 0.0, 0.0, 0.0);
         (self.largest_within, self.largest_after) = (0.0, 0.0);
     }
