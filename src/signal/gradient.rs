@@ -440,3 +440,40 @@ impl Stage for GradientArtifact {
         self.reset();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Channel, Unit};
+
+    #[test]
+    fn wrong_settings_are_named() {
+        let mut channels = Channel::numbered("EEG", 2, Unit::Microvolt);
+        channels.push(Channel::new("Volume", "TRIG", Unit::Arbitrary));
+        let spec = BlockSpec::new(channels, 1000.0, 8);
+        for (toml, expected) in [
+            ("tr = 0.0", "tr = 0 s is 0 samples at 1000 Hz, and must be 1 to 1000000"),
+            ("tr = nan", "tr = NaN s is NaN samples at 1000 Hz, and must be 1 to 1000000"),
+            (
+                "tr = 2.03125\nlocked = true",
+                "locked = true needs a tr of whole samples, and 2.03125 s are 2031.25 at 1000 Hz: leave locked out",
+            ),
+            ("tr = 2.0\nvolumes = 0", "volumes = 0 is not between 1 and 1000"),
+            (
+                "tr = 100.0\nvolumes = 1000",
+                "1000 volumes of 100000 samples and 3 channels do not fit in 1 GiB: lower volumes",
+            ),
+            (
+                "tr = 2.0\nmarker = \"R128\"",
+                "there is no channel \"R128\" with the markers of volumes: set marker to one of EEG1, EEG2, Volume",
+            ),
+        ] {
+            let refused = GradientArtifact::new(toml::from_str(toml).unwrap()).prepare(&spec).unwrap_err();
+            assert_eq!(refused.to_string(), format!("stage \"gradient_artifact\": {expected}"));
+        }
+        GradientArtifact::new(toml::from_str("tr = 2.0").unwrap()).prepare(&spec).unwrap();
+        let without = BlockSpec::new(Channel::numbered("EEG", 1, Unit::Microvolt), 1000.0, 8);
+        let refused = GradientArtifact::new(toml::from_str("tr = 2.0").unwrap()).prepare(&without).unwrap_err();
+        assert!(refused.to_string().contains("there is no channel of kind TRIG"), "{refused}");
+    }
+}

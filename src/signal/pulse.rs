@@ -215,3 +215,31 @@ impl Stage for PulseArtifact {
         self.reset();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Channel, Unit};
+
+    #[test]
+    fn wrong_settings_are_named() {
+        let mut channels = Channel::numbered("EEG", 2, Unit::Microvolt);
+        channels.push(Channel::new("heart", "ECG", Unit::Microvolt));
+        let spec = BlockSpec::new(channels, 1000.0, 8);
+        for (toml, expected) in [
+            ("beats = 0", "beats = 0 is not between 1 and 1000"),
+            ("longest = 0.1", "longest = 0.1 s is not between 0.3 and 3 s"),
+            (
+                "ecg = \"EKG\"",
+                "there is no channel \"EKG\" with an electrocardiogram: set ecg to one of EEG1, EEG2, heart",
+            ),
+        ] {
+            let refused = PulseArtifact::new(toml::from_str(toml).unwrap()).prepare(&spec).unwrap_err();
+            assert_eq!(refused.to_string(), format!("stage \"pulse_artifact\": {expected}"));
+        }
+        PulseArtifact::new(PulseArtifactConfig::default()).prepare(&spec).unwrap();
+        let slow = BlockSpec { rate: 50.0, ..spec };
+        let refused = PulseArtifact::new(PulseArtifactConfig::default()).prepare(&slow).unwrap_err();
+        assert!(refused.to_string().contains("at least 100 Hz to tell a heart beat, and this one has 50"), "{refused}");
+    }
+}
