@@ -114,6 +114,80 @@ fn delays() {
     );
 }
 
+/// Puts a pulse of three samples on the last channel, every so many samples: markers of volumes, or heart beats; and adds
+/// a wave of this size to the others, the same after every pulse.
+struct Pulsed {
+    every: usize,
+    wave: f64,
+    seen: usize,
+    inner: Box<dyn Stage>,
+    pulsed: Option<Block>,
+}
+
+impl Stage for Pulsed {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn prepare(&mut self, input: &BlockSpec) -> Result<BlockSpec, PrepareError> {
+        self.pulsed = Some(Block::new(input));
+        self.inner.prepare(input)
+    }
+    fn process(&mut self, input: &Block, output: &mut Block) {
+        let Some(pulsed) = &mut self.pulsed else { return output.clear() };
+        if input.channels() != pulsed.channels() {
+            return self.inner.process(input, output);
+        }
+        pulsed.copy_from(input);
+        for row in pulsed.data_mut().chunks_exact_mut(input.channels()) {
+            let phase = self.seen % self.every;
+            let wave = self.wave * (0.9 * phase as f64).sin() * phase as f64 / self.every as f64;
+            row.iter_mut().for_each(|x| *x += wave);
+            row[input.channels() - 1] = if phase < 3 { 1000.0 } else { 0.0 };
+            self.seen += 1;
+        }
+        self.inner.process(pulsed, output);
+    }
+    fn reset(&mut self) {
+        self.seen = 0;
+        self.inner.reset();
+    }
+    fn new_run(&mut self) {
+        self.inner.new_run();
+    }
+}
+
+fn pulsed(toml: &str, every: usize, wave: f64) -> impl Fn() -> Box<dyn Stage> {
+    let make = signal(toml);
+    move || Box::new(Pulsed { every, wave, seen: 0, inner: make(), pulsed: None })
+}
+
+#[test]
+fn gradient_artifact() {
+    let unmarked = BlockSpec::new(Channel::numbered("EEG", 2, Unit::Microvolt), 250.0, 32);
+    let refused = [
+        (irregular(), "regular rate"),
+        (unmarked, "there is no channel \"EEG11\" with the markers of volumes: set marker to one of EEG1, EEG2"),
+        (BlockSpec { rate: 100.0, ..eeg() }, "tr = 0.4 s is too short at 100 Hz, where 0.840 s are needed"),
+    ];
+    // Each channel learns by itself where volumes begin on samples; of what is no artifact, four epochs are remembered.
+    let locked = pulsed("gradient_artifact = { tr = 0.4, marker = \"EEG11\", volumes = 4, locked = true }", 100, 0.0);
+    check_stage(locked, refusing(&refused, Spec { heals_within: 1000, ..Spec::new(eeg(), 3000) }));
+    // Where not, the electrode with the largest artifact says for all when a volume began.
+    let free = pulsed("gradient_artifact = { tr = 0.4, marker = \"EEG11\", volumes = 4 }", 100, 2000.0);
+    check_stage(free, Spec { reached: |_, _| true, ..Spec::new(eeg(), 3000) });
+}
+
+#[test]
+fn pulse_artifact() {
+    let without = BlockSpec::new(Channel::numbered("EEG", 2, Unit::Microvolt), 250.0, 32);
+    let refused = [
+        (irregular(), "at least 100 Hz"),
+        (without, "there is no channel \"EEG11\" with an electrocardiogram: set ecg to one of EEG1, EEG2"),
+    ];
+    let make = pulsed("pulse_artifact = { ecg = \"EEG11\", beats = 4 }", 200, 0.0);
+    check_stage(make, refusing(&refused, Spec { heals_within: 2000, ..Spec::new(eeg(), 6000) }));
+}
+
 /// Stages one after another hold to what each holds to.
 struct Chain(Vec<(Box<dyn Stage>, Option<Block>)>);
 

@@ -31,6 +31,7 @@ import effnet_lite_to_onnx  # noqa: E402
 import focus_vit_to_onnx  # noqa: E402
 import haxby_to_bids  # noqa: E402
 import mpnet_to_onnx  # noqa: E402
+import trials_to_edf  # noqa: E402
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 LOCK = os.path.join(TOOLS, "assets.lock")
@@ -41,7 +42,7 @@ DEBIAN = "/usr/bin/python3"
 """The Python that Debian's packages are for."""
 CONVERTERS = {
     module.__name__: module.convert
-    for module in (bert_to_onnx, effnet_lite_to_onnx, focus_vit_to_onnx, haxby_to_bids, mpnet_to_onnx)
+    for module in (bert_to_onnx, effnet_lite_to_onnx, focus_vit_to_onnx, haxby_to_bids, mpnet_to_onnx, trials_to_edf)
 }
 GROUPS = ("libs", "models", "demo", "data", "venv")
 ASKED_FOR = ("export", "more-models")

@@ -1,4 +1,4 @@
-//! How is EEG cleaned and measured? Filters, references, artifact marks, band powers and delays.
+//! How is EEG cleaned and measured? Filters, references, artifacts of scanner and pulse, marks, band powers and delays.
 //!
 //! Each step is a [`Stage`]: blocks in, blocks out, nothing allocated after `prepare`. It stands between acquisition
 //! and the predictors: `acquisition → signal → ridge`. What a step is made from is a [`SignalConfig`]; [`build`] makes
@@ -25,14 +25,21 @@
 //! ```
 
 mod artifact;
+mod average;
 mod band_power;
 mod bands;
+mod beats;
 mod cascade;
 mod delays;
 pub mod design;
+mod fraction;
+mod gradient;
 mod guard;
+mod history;
 mod iir;
+mod pulse;
 mod reference;
+mod volumes;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +48,9 @@ pub use band_power::{BandPower, BandPowerConfig};
 pub use bands::{Band, Bands};
 pub use cascade::Cascade;
 pub use delays::{Delays, DelaysConfig};
+pub use gradient::{GradientArtifact, GradientArtifactConfig};
 pub use iir::{BandpassConfig, CutoffConfig, Iir, NotchConfig};
+pub use pulse::{PulseArtifact, PulseArtifactConfig};
 pub use reference::{Reference, ReferenceConfig};
 
 use crate::frame::Stage;
@@ -62,6 +71,10 @@ pub enum SignalConfig {
     Reference(ReferenceConfig),
     /// Marks channels that cannot be trusted.
     Artifact(ArtifactConfig),
+    /// Takes out what a scanner's gradients induce.
+    GradientArtifact(GradientArtifactConfig),
+    /// Takes out what the pulse moves in a scanner's field.
+    PulseArtifact(PulseArtifactConfig),
     /// Measures the power in bands.
     BandPower(BandPowerConfig),
     /// Shows each channel beside its past.
@@ -77,6 +90,8 @@ pub fn build(config: &SignalConfig) -> Box<dyn Stage> {
         SignalConfig::Notch(c) => Box::new(Iir::notch(c)),
         SignalConfig::Reference(c) => Box::new(Reference::new(c)),
         SignalConfig::Artifact(c) => Box::new(Artifact::new(c)),
+        SignalConfig::GradientArtifact(c) => Box::new(GradientArtifact::new(c)),
+        SignalConfig::PulseArtifact(c) => Box::new(PulseArtifact::new(c)),
         SignalConfig::BandPower(c) => Box::new(BandPower::new(c)),
         SignalConfig::Delays(c) => Box::new(Delays::new(c)),
     }
@@ -119,6 +134,10 @@ mod tests {
             "reference = { channels = [\"M1\", \"M2\"] }",
             "artifact = { clip_uv = 3000.0 }",
             "artifact = {}",
+            "gradient_artifact = { tr = 2.0, marker = \"Trigger\", code = 1.0, volumes = 20, locked = true }",
+            "gradient_artifact = { tr = 2.0 }",
+            "pulse_artifact = { ecg = \"ECG\", beats = 15, longest = 1.2 }",
+            "pulse_artifact = {}",
             "band_power = { bands = [[8, 13]], window = 1.0, hop = 0.25, segment = 0.5, log = true }",
             "delays = { taps = 4, step = 0.25 }",
         ] {
@@ -133,6 +152,7 @@ mod tests {
             ("notch = {}", "missing field `frequency`"),
             ("reference = \"averge\"", "unknown variant `averge`"),
             ("artifact = { clip = 3.0 }", "unknown field `clip`"),
+            ("gradient_artifact = {}", "missing field `tr`"),
         ] {
             let error = toml::from_str::<SignalConfig>(toml).unwrap_err();
             assert!(error.message().contains(expected), "{error}");

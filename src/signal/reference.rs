@@ -113,7 +113,7 @@ impl Stage for Reference {
 }
 
 /// Several sums side by side, so that no addition waits for the last.
-fn dot(row: &[f64], weights: &[f64]) -> f64 {
+pub(super) fn dot(row: &[f64], weights: &[f64]) -> f64 {
     let mut sums = [0.0; 16];
     let (rows, weights) = (row.chunks(sums.len()), weights.chunks(sums.len()));
     for (row, weights) in rows.zip(weights) {

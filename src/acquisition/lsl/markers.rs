@@ -163,11 +163,11 @@ impl LslMarkers {
         let known = self.offset.at(now).is_some();
         let pause = if known { OFFSET_EVERY } else { 0.0 };
         if now >= link.offset_asked + pause
-            && let Ok((offset, _, uncertainty)) = link.inlet.time_correction_ex(0.0)
+            && let Ok((offset, remote, uncertainty)) = link.inlet.time_correction_ex(0.0)
         {
             link.offset_asked = now;
             self.stats.set_clock_offset(offset);
-            if self.offset.measured(offset, uncertainty) {
+            if self.offset.measured(offset, remote, uncertainty) {
                 SourceStats::count(&self.stats.clock_jumps);
                 tracing::warn!(stream = self.follower.selection.label(), offset_s = offset, "the clock has stepped");
             }

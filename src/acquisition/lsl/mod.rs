@@ -43,6 +43,7 @@ mod source;
 mod timeline;
 
 pub use markers::{LslMarkers, LslMarkersConfig};
+pub use offset::Offset;
 pub use source::LslSource;
 
 /// Which stream of samples to read, and how: `input.lsl` of a source. At least one of `name`, `type`, `source_id` says

@@ -203,13 +203,13 @@ impl LslSource {
             return;
         }
         // Failing, it has not been measured yet, or the stream is gone, which the pull will say.
-        let Ok((offset, _, uncertainty)) = link.inlet.time_correction_ex(timeout) else {
+        let Ok((offset, remote, uncertainty)) = link.inlet.time_correction_ex(timeout) else {
             link.offset_asked = if timeout == 0.0 { now - OFFSET_EVERY + GLANCE } else { f64::NEG_INFINITY };
             return;
         };
         link.offset_asked = now;
         self.stats.set_clock_offset(offset);
-        if self.offset.measured(offset, uncertainty) {
+        if self.offset.measured(offset, remote, uncertainty) {
             self.pending |= Quality::CLOCK_JUMP;
             self.measured_at = f64::NEG_INFINITY;
             SourceStats::count(&self.stats.clock_jumps);
