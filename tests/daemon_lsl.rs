@@ -1,6 +1,6 @@
 //! The whole way: LSL streams in, learned regions out over LSL and HTTP, and what happens when a stream stops.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
 #[path = "common/daemon.rs"]
@@ -109,6 +109,62 @@ fn a_recording_plays_as_live_streams() {
     assert_eq!((&heard["first"], &heard["last"]), (&serde_json::json!([0.0, 100.0]), &serde_json::json!([39.0, 61.0])));
     assert!(heard["mark"][0].as_str().unwrap().contains("painful heat"), "{heard}");
     until("the end of the recording", 20.0, || replay.try_wait().unwrap());
+}
+
+#[test]
+fn outcomes_of_a_network_go_out_as_they_are_published() {
+    let (Some(python), Some(_)) = (common::lsl::python(), common::python(&["numpy"])) else { return };
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let (tag, api) = alone(folder.path());
+    let names: Vec<String> = (0..5).map(|r| format!("region{r}")).collect();
+    let row = |t: usize| (0..5).map(|r| ((t * (2 * r + 3)) as f64 * 0.7).sin().to_string()).collect::<Vec<_>>();
+    let rows: String = (0..200).map(|t| row(t).join("\t") + "\n").collect();
+    fs::write(folder.path().join("scan.tsv"), names.join("\t") + "\n" + &rows).unwrap();
+    fs::write(folder.path().join("regions.json"), serde_json::json!(names).to_string()).unwrap();
+    let made = Command::new(&python)
+        .arg("tests/python/linear_network.py")
+        .args([folder.path().join("model"), folder.path().join("regions.json")])
+        .args(["heat,rating", "false"])
+        .status();
+    assert!(made.unwrap().success());
+    let frames = folder.path().join("frames.jsonl");
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/lib/libonnxruntime.so");
+    let config = format!(
+        "[libraries]\nonnxruntime = {library:?}\n\
+         [sources.scanner.input.replay]\nfiles = [\"scan.tsv\"]\ntr = 1.0\nspeed = 10.0\n\
+         [networks.pain]\nsource = \"scanner\"\nwindow = 10.0\nmodel = \"model\"\ndeadline = 30.0\n\
+         [sinks.lsl]\nprefix = \"{tag}\"\nkinds = []\n[sinks.jsonl]\npath = {frames:?}\n"
+    );
+    let mut daemon = Daemon::start_with(folder.path(), &config, |command| {
+        command.env("LSLAPICFG", &api);
+    });
+    let script = "import sys, pylsl, json\n\
+        def inlet(name): return pylsl.StreamInlet(pylsl.resolve_byprop('name', name, 1, 30)[0])\n\
+        values, flags = inlet(sys.argv[1] + '.pain.outcome'), inlet(sys.argv[1] + '.pain.outcome.quality')\n\
+        values.open_stream(10); flags.open_stream(10)\n\
+        rows = [values.pull_sample(20) for _ in range(8)]\n\
+        print(json.dumps({'rows': rows, 'flags': [flags.pull_sample(20) for _ in range(8)]}), flush=True)\n";
+    let mut client = Talker::start(Command::new(python).args(["-c", script, &tag]).env("LSLAPICFG", &api));
+    let heard: serde_json::Value = serde_json::from_str(&client.hear()).unwrap();
+    daemon.signal("TERM");
+    assert!(daemon.end(20.0).success());
+    let text = fs::read_to_string(frames).unwrap();
+    let published: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let at = |time: &serde_json::Value| {
+        let outcome = |f: &&serde_json::Value| f["schema"] == "neurod.outcome_frame.v1" && f["t_target"] == *time;
+        published.iter().find(outcome).unwrap_or_else(|| panic!("nothing was published at {time}"))
+    };
+    for row in heard["rows"].as_array().unwrap() {
+        for (sent, published) in row[0].as_array().unwrap().iter().zip(at(&row[1])["probabilities"].as_array().unwrap())
+        {
+            assert!((sent.as_f64().unwrap() - published.as_f64().unwrap()).abs() < 1e-6, "{row}");
+        }
+    }
+    for row in heard["flags"].as_array().unwrap() {
+        let warming = at(&row[1])["quality"].as_array().unwrap().iter().any(|flag| flag == "WARMING_UP");
+        assert_eq!(row[0][0].as_i64().unwrap() >> 9 & 1, i64::from(warming), "{row}");
+    }
 }
 
 #[test]

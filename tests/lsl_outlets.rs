@@ -6,7 +6,10 @@ mod common;
 use common::lsl;
 use neurod::acquisition::lsl::{LslMarkers, LslMarkersConfig};
 use neurod::acquisition::{EventSource, SourceStats};
-use neurod::frame::{Block, BlockSpec, Channel, Clock, Event, FrameKind, MonotonicClock, Quality, Regions, Unit};
+use neurod::frame::{
+    Block, BlockSpec, Channel, Clock, Event, FrameKind, ModelStamp, MonotonicClock, Quality, Regions, Unit,
+};
+use neurod::publish::Outcomes;
 use neurod::publish::lsl::{LslMarkerOutlet, LslOutletConfig, LslOutlets, LslReplayOutlet, OutletError, OutletSpec};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -70,6 +73,44 @@ fn values_skill_and_quality_are_three_streams_with_names_and_units() {
 
     let narrow = outlets.push_values(&[1.0], now).unwrap_err();
     assert_eq!(narrow, OutletError::Width { expected: 3, got: 1 });
+}
+
+#[test]
+fn outcomes_are_a_stream_with_a_channel_a_class() {
+    if lsl::python().is_none() {
+        return;
+    }
+    let prefix = lsl::unique("outcomes");
+    let config = LslOutletConfig { prefix: prefix.clone(), ..LslOutletConfig::default() };
+    let classes = ["heat".to_owned(), "rating".to_owned()];
+    let model = ModelStamp { id: "node-concat".into(), sha256: "ab".repeat(32).into(), updates: 0 };
+    let open = |network: &str, classes: &[String]| {
+        let outcomes = Outcomes { network, classes, model: &model, window_s: 120.0 };
+        LslOutlets::open_outcomes(&config, &outcomes, "s42").unwrap()
+    };
+    let (mut outlets, mut number) = (open("pain", &classes), open("age", &[]));
+    let names = ["pain.outcome", "pain.outcome.quality", "age.outcome"];
+    let mut seen = names.map(|name| lsl::peer("inlet", &json!({"name": format!("{prefix}.{name}")})));
+    let infos: Vec<Value> = seen.iter_mut().map(|s| parse(&s.hear())).collect();
+    let channel = |label: &str, unit: &str, kind: &str| json!({"label": label, "unit": unit, "type": kind});
+    let both = json!([channel("heat", "probability", "CLASS"), channel("rating", "probability", "CLASS")]);
+    assert_eq!((&infos[0]["type"], &infos[0]["rate"], &infos[0]["channels"]), (&json!("Outcome"), &json!(0.0), &both));
+    assert_eq!(infos[1]["type"], "OutcomeQuality");
+    assert!(infos[1]["facts"]["flags"].as_str().unwrap().ends_with("9=WARMING_UP"));
+    assert_eq!(infos[2]["channels"], json!([channel("value", "a.u.", "VALUE")]));
+    for info in &infos {
+        let facts = &info["facts"];
+        assert_eq!((&facts["manufacturer"], &facts["kind"]), (&json!("neurod"), &json!("outcome")));
+        assert_eq!((&facts["session"], &facts["model"]), (&json!("s42"), &json!("node-concat")));
+    }
+    let now = MonotonicClock.now().seconds();
+    outlets.push_values(&[0.25, 0.75], now).unwrap();
+    outlets.push_quality(Quality::STALE_MODEL, 0.5, now).unwrap();
+    number.push_values(&[42.5], now).unwrap();
+    let got: Vec<Value> = seen.iter_mut().map(|s| parse(&s.ask(r#"{"pull": 1}"#))[0].clone()).collect();
+    assert_eq!((&got[0][0], &got[1][0], &got[2][0]), (&json!([0.25, 0.75]), &json!([1 << 6, 500_000]), &json!([42.5])));
+    assert!((got[0][1].as_f64().unwrap() - now).abs() < 1e-6);
+    assert_eq!(outlets.push_values(&[1.0], now).unwrap_err(), OutletError::Width { expected: 2, got: 1 });
 }
 
 #[test]

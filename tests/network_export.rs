@@ -73,9 +73,11 @@ fn linear_models_are_equal_in_onnxruntime() {
     ] {
         let model = Model::named(name, None).unwrap();
         let all = rows(&networks, targets, &all);
-        let fitted = model.candidates[0].1.fit(all, None, 0).unwrap();
+        let mut fitted = model.candidates[0].1.fit(all, None, 0).unwrap();
+        assert_eq!(fitted.calibrate(2.5), output == "probabilities", "a number has no temperature");
         let exported = fitted.export().unwrap().unwrap();
         inspect(&exported.model).unwrap();
+        assert_eq!(exported.temperature, if output == "probabilities" { 2.5 } else { 1.0 });
         let [found]: [Array2<f32>; 1] = onnxruntime(&python, &exported.model, &inputs, &[output]).try_into().unwrap();
         let apart_by = apart(&fitted.predict(all).unwrap(), &found);
         let bound = if output == "value" { 1e-3 } else { 1e-5 };

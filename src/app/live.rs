@@ -14,7 +14,7 @@ use super::settings::{EventsInput, InputConfig, Settings};
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
 use crate::acquisition::{EventSource, Source, SourceError, SourceStats};
-use crate::encoders::{self, EncoderConfig, NetworkModel, RegionsInput};
+use crate::encoders::{self, EncoderConfig, RegionsInput};
 use crate::frame::{Clock, FrameKind, Instant, MonotonicClock, ScaledClock};
 use crate::native;
 use crate::publish::{FramePort, LslLanes, NoOutlets, OpenOutlets};
@@ -29,15 +29,16 @@ use crate::runtime::lane_publish::PublishLane;
 use crate::runtime::lane_source::{Consumer, OpenSource, SourceLane};
 use crate::runtime::lanes::{LaneContext, Lanes, Role, Status};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::predicted::Tap;
 use crate::runtime::session::Session;
-use crate::runtime::{EncoderFeed, Feed, InputSpec, Plan};
+use crate::runtime::{EncoderFeed, Feed, InputSpec, NetworkFeed, NetworkReader, Plan};
 use crate::service::{FrameBus, Parts};
 
 /// Rows of an instant predictor that may wait to become frames.
 const ROWS: usize = 256;
 /// Features that may wait for the learn lane.
 const FEATURES: usize = 256;
-/// Events that may wait for an encoder.
+/// Events that may wait for an encoder, and predictions for a network.
 const EVENTS: usize = 1024;
 
 /// The running lanes, and what the service needs to know of them.
@@ -124,7 +125,9 @@ impl Settings {
         };
         let status: Arc<Status> = Arc::default();
         let realtime = (self.session.realtime_priority > 0).then_some(self.session.realtime_priority);
-        let context = LaneContext::new(session, port, outlets, Arc::clone(&status), realtime);
+        let mut context = LaneContext::new(session, port, outlets, Arc::clone(&status), realtime);
+        let networks: Vec<_> = plan.networks.iter().map(|_| InferInbox::new(EVENTS)).collect();
+        context.taps = plan.networks_of_predictors().map(|(i, name)| Tap::new(name, &networks[i])).collect();
         let mut building = Building {
             settings: &settings,
             models,
@@ -132,7 +135,7 @@ impl Settings {
             lanes: Lanes::new(context),
             inbox: Arc::new(Inbox::default()),
             infer: plan.encoders.iter().map(|_| InferInbox::new(EVENTS)).collect(),
-            networks: plan.networks.iter().map(|_| InferInbox::new(1)).collect(),
+            networks,
             recordings: Recordings::default(),
             plan,
             metrics,
@@ -296,7 +299,7 @@ impl Building<'_> {
         Ok(Publishing { rows, givers })
     }
 
-    fn networks(&mut self, models: Vec<Option<NetworkModel>>) -> Result<(), AppError> {
+    fn networks(&mut self, models: Vec<Option<NetworkReader>>) -> Result<(), AppError> {
         for ((index, (name, config)), model) in self.settings.networks.iter().enumerate().zip(models) {
             let inbox = Arc::clone(&self.networks[index]);
             let wake = Arc::clone(&inbox.wake);
@@ -332,7 +335,7 @@ impl Building<'_> {
             });
             consumers.push(Consumer { connect, wake });
         }
-        for network in self.plan.networks_of(index) {
+        for network in self.plan.networks_of(NetworkFeed::Source(index)) {
             let inbox = Arc::clone(&self.networks[network]);
             let wake = Arc::clone(&inbox.wake);
             let connect = Box::new(move |spec, blocks| {

@@ -151,10 +151,12 @@ impl Settings {
             regions.push(Arc::clone(predictor.regions()));
             predictors.push(predictor);
         }
-        let networks = self.network_steps(&plan, &session, &sources, models_of_networks, &mut regions)?;
+        let feeds = (sources.as_slice(), predictors.as_slice());
+        let (networks, listening) = self.network_steps(&plan, &session, feeds, models_of_networks, &mut regions)?;
         regions.sort_by(|a, b| a.regions_id.cmp(&b.regions_id));
         regions.dedup_by(|a, b| a.regions_id == b.regions_id);
-        let replay = Replay { plan, session, clock, sources, events, encoders, predictors, networks, said: Vec::new() };
+        let said = Vec::new();
+        let replay = Replay { plan, session, clock, sources, events, encoders, predictors, networks, listening, said };
         Ok(Offline { replay, samples, regions })
     }
 

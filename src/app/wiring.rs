@@ -9,7 +9,7 @@ use crate::acquisition::file::{self, Recording, Speed};
 use crate::config;
 use crate::encoders::EncoderConfig;
 use crate::frame::{BlockSpec, Channel, Instant, PrepareError, Stage, Unit};
-use crate::runtime::{Chain, EncoderFeed, Plan, PredictorPlan};
+use crate::runtime::{Chain, EncoderFeed, NetworkFeed, Plan, PredictorPlan};
 use crate::signal;
 
 /// Reads a configuration: the files in order, then the environment. Paths in it count from the last file's folder.
@@ -140,9 +140,21 @@ impl Settings {
             plan.predictors.push(PredictorPlan { name: name.clone(), inputs, target });
         }
         for (name, network) in &self.networks {
-            let source = plan.source(&format!("networks.{name}.source"), &network.source)?;
+            let place = |key: &str| format!("networks.{name}.{key}");
+            let feed = match (&network.source, &network.predictor) {
+                (Some(source), None) => NetworkFeed::Source(plan.source(&place("source"), source)?),
+                (None, Some(predictor)) => NetworkFeed::Predictor(plan.predictor(&place("predictor"), predictor)?),
+                (Some(_), Some(_)) => {
+                    let problem = "is given beside source, but the nodes are of one of the two (leave one out)";
+                    return Err(AppError::setting(place("predictor"), problem));
+                }
+                (None, None) => {
+                    let problem = "is missing (name the source whose regions are the nodes, or with predictor what predicts them)";
+                    return Err(AppError::setting(place("source"), problem));
+                }
+            };
             network.validate().map_err(|error| AppError::Network { name: name.clone(), error })?;
-            plan.networks.push((name.clone(), source));
+            plan.networks.push((name.clone(), feed));
         }
         self.check_identification(&plan)?;
         self.service.validate()?;

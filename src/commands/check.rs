@@ -10,7 +10,7 @@ use crate::app::{AppError, Settings, wiring};
 use crate::cli::CheckArgs;
 use crate::frame::BlockSpec;
 use crate::ridge::LagsConfig;
-use crate::runtime::{EncoderFeed, Feed, Plan, PredictorConfig, PredictorPlan, VolumeTime};
+use crate::runtime::{EncoderFeed, Feed, NetworkFeed, Plan, PredictorConfig, PredictorPlan, VolumeTime};
 
 /// What a configuration resolves to: what `--json` prints.
 #[derive(Serialize)]
@@ -80,7 +80,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let encoders = plan.encoders.iter().map(|(name, feed)| (name.as_str(), Listens::new(&plan, *feed))).collect();
     let predictors = plan.predictors.iter().zip(settings.predictors.values());
     let predictors = predictors.map(|(p, config)| (p.name.as_str(), Predicts::new(&plan, p, config))).collect();
-    let networks = plan.networks.iter().map(|(name, source)| (name.as_str(), plan.sources[*source].as_str())).collect();
+    let of = |feed: NetworkFeed| match feed {
+        NetworkFeed::Source(i) => plan.sources[i].as_str(),
+        NetworkFeed::Predictor(i) => plan.predictors[i].name.as_str(),
+    };
+    let networks = plan.networks.iter().map(|(name, feed)| (name.as_str(), of(*feed))).collect();
     let checked = Checked { settings: &settings, sources, encoders, networks, predictors };
     match args.json {
         true => writeln!(io::stdout(), "{}", serde_json::to_string(&checked)?)?,
@@ -162,11 +166,12 @@ impl Checked<'_> {
             let targets = targets.unwrap_or("the regions of its model or checkpoint");
             writeln!(out, "# predictor \"{name}\": {} → {targets}", inputs.join(" + "))?;
         }
-        for (name, source) in &self.networks {
+        for (name, nodes) in &self.networks {
             let Some(config) = self.settings.networks.get(*name) else { continue };
             let answers = config.model.as_ref().map(|folder| format!(" → {}", folder.display())).unwrap_or_default();
-            let edges = if config.fisher_z { "Fisher's z of pearson" } else { config.kind.as_str() };
-            writeln!(out, "# network \"{name}\": {edges} over {} s of source \"{source}\"{answers}", config.window)?;
+            let z = if config.fisher_z { "Fisher's z of " } else { "" };
+            let (edges, of) = (config.kind.as_str(), if config.source.is_some() { "source" } else { "predictor" });
+            writeln!(out, "# network \"{name}\": {z}{edges} over {} s of {of} \"{nodes}\"{answers}", config.window)?;
         }
         writeln!(out, "# the configuration is good")?;
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ort::session::SessionInputValue;
 use ort::value::{TensorElementType, TensorRef};
 
 use super::manifest::{Kind, ModelFiles};
@@ -15,6 +16,7 @@ pub struct NetworkModel {
     network: Network,
     takes: NetworkInput,
     outputs: usize,
+    reference: Option<Vec<f64>>,
     sha256: Arc<str>,
 }
 
@@ -38,22 +40,37 @@ impl NetworkModel {
             let problem = format!("dims is {}, but network.classes has {outputs}", manifest.dims);
             return Err(EncoderError::Mismatch { path, problem });
         }
+        let (n, columns) = (takes.regions.len(), takes.features.as_ref().map_or(0, |features| features.dims));
+        let (square, wide) = ([Some(1), Some(n), Some(n)], [Some(1), Some(n), Some(columns)]);
+        let mut inputs = vec![(takes.input.as_str(), TensorElementType::Float32, square.as_slice())];
         if let Some(features) = &takes.features {
-            let problem = format!(
-                "it takes features of nodes ({}) beside connectivity, which are not computed live (train one with other features)",
-                features.kind
-            );
-            return Err(EncoderError::Source { problem: format!("{}: {problem}", path.display()) });
+            inputs.push((&features.input, TensorElementType::Float32, &wide));
         }
-        let n = takes.regions.len();
-        let shape = [Some(1), Some(n), Some(n)];
-        let network =
-            Network::load(runtime, files, &[(&takes.input, TensorElementType::Float32, shape.as_slice())], threads)?;
+        let mut network = Network::load(runtime, files, &inputs, threads)?;
         let sha256 = manifest.sha256.model.to_ascii_lowercase().into();
-        let mut model = Self { network, takes, outputs, sha256 };
-        let trial = model.predict(&vec![0.0; n * n], &mut Vec::new());
+        let (connectivity, features) = (vec![0.0; n * n], vec![0.0; n * columns]);
+        let reference = match &takes.reference {
+            Some(output) => {
+                let tensors = tensors(&network, n, columns, &connectivity, &features);
+                let given = tensors.and_then(|tensors| network.constant(&tensors, output));
+                let problem = |problem| EncoderError::Mismatch { path: path.clone(), problem };
+                let given = given.map_err(|error| problem(format!("output \"{output}\": {error}")))?;
+                if given.len() != n * n {
+                    return Err(problem(format!("output \"{output}\" is not {n} × {n}, as network.regions says")));
+                }
+                Some(given)
+            }
+            None => None,
+        };
+        let mut model = Self { network, takes, outputs, reference, sha256 };
+        let trial = model.predict(&connectivity, &features, &mut Vec::new());
         trial.map_err(|error| EncoderError::Trial { path, error })?;
         Ok(model)
+    }
+
+    /// Of a model in a tangent space its reference, row-major, and how many regions it has.
+    pub fn reference(&self) -> Option<(&[f64], usize)> {
+        Some((self.reference.as_deref()?, self.takes.regions.len()))
     }
 
     /// What it takes and gives.
@@ -80,21 +97,35 @@ impl NetworkModel {
         Err(EncoderError::Source { problem: format!("model {}: {problem}", self.name()) })
     }
 
-    /// What it says of one network, N × N: the probability of each class, or one number, into `out`, which is cleared first.
+    /// What it says of one network (N × N, and N × F node features where it takes some): the probability of each class, or one
+    /// number, into `out`, which is cleared first.
     ///
     /// # Errors
     /// The runtime refuses, or the answer is not finite.
-    pub fn predict(&mut self, connectivity: &[f32], out: &mut Vec<f32>) -> Result<(), EncodeError> {
-        let n = self.takes.regions.len();
-        let failed = |error: ort::Error| EncodeError::Run {
-            model: Arc::clone(self.network.model()),
-            problem: error.to_string(),
-        };
-        let tensor = TensorRef::from_array_view(([1, n, n], connectivity)).map_err(failed)?;
-        self.network.run(&[tensor.into()], out)?;
+    pub fn predict(&mut self, connectivity: &[f32], features: &[f32], out: &mut Vec<f32>) -> Result<(), EncodeError> {
+        let columns = self.takes.features.as_ref().map_or(0, |features| features.dims);
+        let tensors = tensors(&self.network, self.takes.regions.len(), columns, connectivity, features)?;
+        self.network.run(&tensors, out)?;
         debug_assert_eq!(out.len(), self.outputs);
         Ok(())
     }
+}
+
+/// The inputs in the session's order.
+fn tensors<'a>(
+    network: &Network,
+    n: usize,
+    columns: usize,
+    connectivity: &'a [f32],
+    features: &'a [f32],
+) -> Result<Vec<SessionInputValue<'a>>, EncodeError> {
+    let of = |input: &usize| match input {
+        0 => TensorRef::from_array_view(([1, n, n], connectivity)),
+        _ => TensorRef::from_array_view(([1, n, columns], features)),
+    };
+    let failed =
+        |error: ort::Error| EncodeError::Run { model: Arc::clone(network.model()), problem: error.to_string() };
+    network.order().iter().map(|input| of(input).map(Into::into).map_err(failed)).collect()
 }
 
 impl NetworkInput {

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 pub struct NetworkInput {
     /// The input of connectivity, `[batch, N, N]`; row `i` is what region `i` receives.
     pub input: String,
-    /// How connectivity is made: `pearson`, `spearman`, `partial`, `covariance`, `precision`, `streamlines`, ….
+    /// How connectivity is made: `pearson`, `spearman`, `partial`, `covariance`, `precision`, `tangent`, `streamlines`, ….
     pub connectivity: String,
     /// How the covariance under it is shrunk: `ledoit-wolf`, or `none`.
     #[serde(default = "none")]
     pub shrinkage: String,
+    /// Of connectivity that is `tangent`, the output that gives the reference it is measured from, float64 `[N, N]`.
+    pub reference: Option<String>,
     /// Whether each value is its inverse hyperbolic tangent (Fisher's z).
     #[serde(default)]
     pub fisher_z: bool,
@@ -36,6 +38,9 @@ pub struct NetworkInput {
     /// The regions' names, N, in the order of rows and columns.
     pub regions: Vec<String>,
 }
+
+/// The kind of connectivity that is a displacement from a reference.
+pub const TANGENT: &str = "tangent";
 
 /// How the edges were made of networks that a model is to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +92,9 @@ impl NetworkInput {
             }
             () if !(self.temperature.is_finite() && self.temperature > 0.0) => "network.temperature must be positive",
             () if self.window.is_some_and(|w| !(w.is_finite() && w > 0.0)) => "network.window must be positive seconds",
+            () if (self.connectivity == TANGENT) != self.reference.is_some() => {
+                "network.reference must name an output where network.connectivity is \"tangent\", and only there"
+            }
             () if self.features.as_ref().is_some_and(|f| f.dims == 0) => "network.features.dims must be at least 1",
             () => return None,
         })
@@ -122,6 +130,7 @@ mod tests {
             ("regions = [\"a\", \"b\"]\nclasses = [\"x\"]", "network.classes must name at least two classes"),
             ("regions = [\"a\", \"b\"]\ntemperature = 0.0", "network.temperature must be positive"),
             ("regions = [\"a\", \"b\"]\nwindow = -1.0", "network.window must be positive seconds"),
+            ("regions = [\"a\", \"b\"]\nreference = \"reference\"", "network.reference must name an output where"),
         ] {
             let error = parse(network).unwrap_err();
             assert!(error.contains(said), "{error}");

@@ -210,6 +210,21 @@ impl Network {
         Ok(features.into_iter().map(|feature| self.finite(&feature).map(|()| feature)).collect())
     }
 
+    /// What an output of float64 gives that depends on no input, row-major; `inputs` are in the session's
+    /// [`order`](Self::order).
+    ///
+    /// # Errors
+    /// There is no such output, or it is of another type.
+    pub fn constant(&mut self, inputs: &[SessionInputValue<'_>], output: &str) -> Result<Vec<f64>, EncodeError> {
+        let model = &self.model;
+        let failed = |error: ort::Error| EncodeError::Run { model: Arc::clone(model), problem: error.to_string() };
+        let options = RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with(output));
+        let outputs = self.session.run_with_options(inputs, &options).map_err(failed)?;
+        let missing = || EncodeError::Length { model: Arc::clone(model), expected: 1, got: 0 };
+        let (_, values) = outputs.get(output).ok_or_else(missing)?.try_extract_tensor::<f64>().map_err(failed)?;
+        Ok(values.to_vec())
+    }
+
     fn pass(
         &mut self,
         inputs: &[SessionInputValue<'_>],

@@ -47,16 +47,19 @@ pub struct NetworkFrame {
     pub window: WindowStamp,
     /// Which [`Regions`](super::Regions) the nodes are.
     pub regions_id: Arc<str>,
-    /// What an edge is: `pearson`, `covariance`, `partial`, ….
+    /// What an edge is: `pearson`, `spearman`, `partial`, `covariance`, `precision`, `tangent`.
     pub kind: &'static str,
+    /// How the covariance under it was shrunk: `none`, or `ledoit-wolf`.
+    pub shrinkage: &'static str,
     /// Whether edges are inverse hyperbolic tangents (Fisher's z).
     pub fisher_z: bool,
     /// The sum of each node's edges.
     #[serde(serialize_with = "null_where_not_finite")]
     pub strength: Vec<f32>,
-    /// N(N−1)/2 edges, row by row: (0, 1), (0, 2), …, (1, 2), …; written only for those who ask.
+    /// N(N−1)/2 edges, row by row: (0, 1), (0, 2), …, (1, 2), …; there only if somebody had asked for them, and written only for
+    /// those who ask.
     #[serde(skip)]
-    pub edges: Arc<[f32]>,
+    pub edges: Option<Arc<[f32]>>,
     /// Whether JSON lines are among those who ask.
     #[serde(skip)]
     pub lines_hold_edges: bool,
@@ -66,9 +69,9 @@ impl NetworkFrame {
     /// The schema's name and version.
     pub const SCHEMA: &'static str = "neurod.network_frame.v1";
 
-    /// This frame, to be written with its edges.
-    pub fn with_edges(&self) -> WithEdges<'_> {
-        WithEdges { frame: self, edges: &self.edges }
+    /// This frame, to be written with its edges; none where nobody had asked when it was made.
+    pub fn with_edges(&self) -> Option<WithEdges<'_>> {
+        self.edges.as_deref().map(|edges| WithEdges { frame: self, edges })
     }
 }
 

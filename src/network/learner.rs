@@ -49,6 +49,12 @@ pub trait Fitted: Send + Sync {
     /// Networks of other regions.
     fn predict(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError>;
 
+    /// Divides its logits by this from now on, so that its probabilities are as sure as they are right. False, and nothing done,
+    /// where it has none, or calibrates itself.
+    fn calibrate(&mut self, _temperature: f64) -> bool {
+        false
+    }
+
     /// The same as an ONNX model, where there is one.
     ///
     /// # Errors
@@ -84,6 +90,8 @@ pub struct Exported {
     pub features: Option<ExportedFeatures>,
     /// What the logits are divided by.
     pub temperature: f64,
+    /// Of a model in a tangent space its reference, N × N: `connectivity` is then a displacement from it.
+    pub reference: Option<Array2<f64>>,
 }
 
 /// Node features that an exported model takes.

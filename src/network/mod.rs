@@ -5,6 +5,7 @@
 
 pub mod baselines;
 pub mod benchmark;
+mod calibration;
 pub mod connectome;
 pub mod deep;
 pub mod division;
@@ -17,6 +18,7 @@ pub mod scores;
 mod sliding;
 pub mod synthetic;
 
+pub use calibration::{LeftOut, learn_calibrated, log_loss};
 pub use error::NetworkError;
 pub use learner::{Exported, ExportedFeatures, Fitted, Inside, Learner, Rows};
 pub use networks::{Making, Networks, Targets};

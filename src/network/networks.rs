@@ -65,6 +65,12 @@ impl Networks {
     pub fn nodes(&self) -> usize {
         self.connectivity.dim().1
     }
+
+    /// How their covariances were shrunk: by Ledoit and Wolf, so that each has a logarithm, but for networks in a tangent space, which
+    /// are made from covariances as they were asked for.
+    pub fn covariance_shrinkage(&self) -> &str {
+        if self.kind == "tangent" { &self.making.shrinkage } else { "ledoit-wolf" }
+    }
 }
 
 /// What is to be learned of each sample.

@@ -18,6 +18,7 @@
 //! region that does not vary is correlated with none.
 
 mod kernels;
+mod kinds;
 
 use crate::frame::ChannelMask;
 use kernels::Kernels;

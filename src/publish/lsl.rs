@@ -4,6 +4,8 @@
 //! `.skill` (`RegionSkill`) and `.quality` (`RegionQuality`) appended for the other two. Channel labels are region
 //! names. Whoever understands one stream needs no other.
 //!
+//! What a model says of a network `heat` is `neurod.heat.outcome` (type `Outcome`), irregular, one channel a class.
+//!
 //! [`LslReplayOutlet`] and [`LslMarkerOutlet`] send a recording out as if its devices were here.
 //!
 //! **Invariants.** liblsl is loaded before an outlet is made. An outlet lives on one thread: the lane that makes the
@@ -21,6 +23,8 @@
 //! outlets.push_quality(Quality::GAP, 0.012, 1234.5)?;
 //! # Ok::<(), neurod::publish::lsl::OutletError>(())
 //! ```
+
+mod outcomes;
 
 use lsl::{ChannelFormat, ExPushable, StreamInfo, StreamOutlet};
 use serde::{Deserialize, Serialize};
@@ -45,12 +49,14 @@ pub struct LslOutletConfig {
     pub skill: bool,
     /// Whether to send quality; true by default.
     pub quality: bool,
+    /// Whether to send what models say of networks; true by default.
+    pub outcomes: bool,
 }
 
 impl Default for LslOutletConfig {
     fn default() -> Self {
         let kinds = vec![FrameKind::Measured, FrameKind::Encoded, FrameKind::Decoded];
-        Self { prefix: "neurod".to_owned(), kinds, skill: true, quality: true }
+        Self { prefix: "neurod".to_owned(), kinds, skill: true, quality: true, outcomes: true }
     }
 }
 
@@ -171,7 +177,6 @@ impl LslOutlets {
         let kind = spec.kind.as_str();
         let name = format!("{}.{}.{kind}", config.prefix, spec.predictor);
         let id = format!("{}:{}:{}:{kind}", config.prefix, host(), spec.predictor);
-        let flags = flag_names();
         let facts = vec![
             ("predictor", spec.predictor),
             ("kind", kind),
@@ -196,23 +201,14 @@ impl LslOutlets {
             rate: 0.0,
             source_id: format!("{id}:skill"),
             channels: regions("r"),
-            facts: facts.clone(),
+            facts,
             format: ChannelFormat::Float32,
         };
-        let quality = Description {
-            name: format!("{name}.quality"),
-            r#type: "RegionQuality",
-            rate: spec.rate,
-            format: ChannelFormat::Int32,
-            source_id: format!("{id}:quality"),
-            channels: vec![("quality", "FLAGS", "bits"), ("age", "MISC", "microseconds")],
-            facts: facts.into_iter().chain([("flags", flags.as_str())]).collect(),
-        };
         Ok(Self {
-            values: open(&values)?,
             // What was measured is no prediction, and has no skill.
             skill: (config.skill && spec.kind != FrameKind::Measured).then(|| open(&skill)).transpose()?,
-            quality: config.quality.then(|| open(&quality)).transpose()?,
+            quality: config.quality.then(|| open_quality(&values, "RegionQuality")).transpose()?,
+            values: open(&values)?,
         })
     }
 
@@ -247,6 +243,20 @@ impl LslOutlets {
     pub fn has_consumers(&self) -> bool {
         self.values.outlet.have_consumers()
     }
+}
+
+/// What is wrong with the samples of a stream: its flags and ages, as a stream beside it.
+fn open_quality(of: &Description<'_>, r#type: &str) -> Result<Outlet<i32>, OutletError> {
+    let (flags, id) = (flag_names(), of.source_id.trim_end_matches(":values"));
+    open(&Description {
+        name: format!("{}.quality", of.name),
+        r#type,
+        rate: of.rate,
+        format: ChannelFormat::Int32,
+        source_id: format!("{id}:quality"),
+        channels: vec![("quality", "FLAGS", "bits"), ("age", "MISC", "microseconds")],
+        facts: of.facts.iter().copied().chain([("flags", flags.as_str())]).collect(),
+    })
 }
 
 /// A recording's samples as a live stream of `double64` values.

@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 pub use outlets::LslLanes;
 
-use crate::frame::{FrameKind, Identification, Instant, NetworkFrame, OutcomeFrame, Quality, RegionFrame, Regions};
+use crate::frame::{
+    FrameKind, Identification, Instant, ModelStamp, NetworkFrame, OutcomeFrame, Quality, RegionFrame, Regions,
+};
 
 /// What goes to every sink that lives in the service.
 #[derive(Clone, Debug)]
@@ -41,6 +43,11 @@ pub trait FramePort: Send + Sync {
     fn wanted(&self) -> bool {
         true
     }
+
+    /// Whether anybody asks for every edge of networks, which are many.
+    fn wants_edges(&self) -> bool {
+        false
+    }
 }
 
 /// What goes with a row of values.
@@ -62,10 +69,28 @@ pub trait Outlet {
     fn skill(&mut self, skill: &[f32]);
 }
 
+/// What a model says of networks, for whoever opens an outlet for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcomes<'a> {
+    /// The network's name in the configuration.
+    pub network: &'a str,
+    /// The model's classes, in the order of their probabilities; empty for a model of a number.
+    pub classes: &'a [String],
+    /// The model.
+    pub model: &'a ModelStamp,
+    /// Seconds of a full window.
+    pub window_s: f64,
+}
+
 /// Opens outlets; shared by all lanes, while an outlet stays on one.
 pub trait OpenOutlets: Send + Sync {
     /// An outlet for these frames, unless none is wanted. `rate` in Hz, 0 for irregular.
     fn open(&self, predictor: &str, kind: FrameKind, regions: &Regions, rate: f64) -> Option<Box<dyn Outlet>>;
+
+    /// An outlet for the probabilities of classes, one a class, or for a number, unless none is wanted.
+    fn open_outcomes(&self, _outcomes: &Outcomes<'_>) -> Option<Box<dyn Outlet>> {
+        None
+    }
 }
 
 /// Opens none: replay, and configurations without outlets.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::lsl::{LslOutletConfig, LslOutlets, OutletSpec};
-use super::{OpenOutlets, Outlet, RowStamp};
+use super::lsl::{LslOutletConfig, LslOutlets, OutletError, OutletSpec};
+use super::{OpenOutlets, Outcomes, Outlet, RowStamp};
 use crate::frame::{Clock, FrameKind, Regions};
 
 /// Opens outlets for the kinds of frame that the configuration names.
@@ -26,10 +26,23 @@ impl OpenOutlets for LslLanes {
             return None;
         }
         let spec = OutletSpec { predictor, kind, regions, rate, session: &self.session, model: predictor };
-        match LslOutlets::open(&self.config, &spec) {
+        self.opened(LslOutlets::open(&self.config, &spec))
+    }
+
+    fn open_outcomes(&self, outcomes: &Outcomes<'_>) -> Option<Box<dyn Outlet>> {
+        match self.config.outcomes {
+            true => self.opened(LslOutlets::open_outcomes(&self.config, outcomes, &self.session)),
+            false => None,
+        }
+    }
+}
+
+impl LslLanes {
+    fn opened(&self, opened: Result<LslOutlets, OutletError>) -> Option<Box<dyn Outlet>> {
+        match opened {
             Ok(outlets) => Some(Box::new(LslOutlet { outlets, clock: Arc::clone(&self.clock), failing: false })),
             Err(error) => {
-                tracing::error!(predictor, kind = kind.as_str(), %error, "no LSL outlet; other sinks go on");
+                tracing::error!(%error, "no LSL outlet; other sinks go on");
                 None
             }
         }
@@ -43,7 +56,7 @@ struct LslOutlet {
 }
 
 impl LslOutlet {
-    fn note(&mut self, pushed: Result<(), super::lsl::OutletError>) {
+    fn note(&mut self, pushed: Result<(), OutletError>) {
         match pushed {
             Ok(()) => self.failing = false,
             Err(error) if !std::mem::replace(&mut self.failing, true) => tracing::error!(%error, "an LSL push failed"),

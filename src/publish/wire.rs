@@ -68,13 +68,13 @@ pub fn json(message: &Outgoing) -> Result<String, serde_json::Error> {
     }
 }
 
-/// The same with every edge of a network.
+/// The same with every edge of a network, where somebody had asked for them when it was made.
 ///
 /// # Errors
 /// As [`json`].
 pub fn json_with_edges(message: &Outgoing) -> Result<String, serde_json::Error> {
     match message {
-        Outgoing::Network(frame) => serde_json::to_string(&frame.with_edges()),
+        Outgoing::Network(frame) => frame.with_edges().map_or_else(|| json(message), |all| serde_json::to_string(&all)),
         _ => json(message),
     }
 }

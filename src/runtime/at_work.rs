@@ -40,7 +40,7 @@ impl<'a> Publisher<'a> {
         Self { context, outlets: Outlets::new() }
     }
 
-    pub fn frame(&mut self, frame: RegionFrame, regions: &Regions, rate: f64) {
+    pub fn frame(&mut self, frame: RegionFrame, regions: &Arc<Regions>, rate: f64) {
         let outlet = self
             .outlets
             .entry((Arc::clone(&frame.predictor), frame.kind))
@@ -52,7 +52,7 @@ impl<'a> Publisher<'a> {
                 outlet.skill(skill);
             }
         }
-        self.context.port.send(Outgoing::Frame(Arc::new(frame)));
+        self.context.publish(frame, regions, rate);
     }
 }
 

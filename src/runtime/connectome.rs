@@ -1,18 +1,18 @@
-//! How are regions connected just now? A sliding window of a source's samples, its network every hop, and what a model says of it.
+//! How are regions connected just now? A sliding window of regions, its network every hop, and what a model says of it.
 //!
 //! Runs on an inference lane, or on the caller's thread in replay. A run and a gap empty the window, so that no network
 //! reaches over either.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ndarray::Array2;
 use prometheus::Histogram;
-use serde::{Deserialize, Serialize};
 
 use super::encoder::EncoderCounts;
+use super::network_config::{Edges, NetworkConfig, Shrink};
+use super::network_reader::NetworkReader;
 use super::session::Session;
-use crate::encoders::{EdgeRecipe, EncodeError, EncoderError, NetworkModel};
+use crate::encoders::{EncodeError, EncoderError};
 use crate::frame::{
     Block, BlockSpec, Clock, ClockStamp, Instant, ModelStamp, MonotonicClock, NetworkFrame, OutcomeFrame, Quality,
     Regions, WindowStamp,
@@ -21,114 +21,14 @@ use crate::network::SlidingWindow;
 use crate::network::connectome::fisher_z;
 use crate::publish::Outgoing;
 
-/// Fewer samples than this make no network: two lie on a line whatever they are.
-const FEWEST: usize = 3;
 /// The longest window, in samples.
 const LONGEST: usize = 100_000;
 /// The most regions: the window's moments are of every pair.
 const MOST_REGIONS: usize = 5_000;
 
-/// What an edge is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Edges {
-    /// Pearson's correlation.
-    #[default]
-    Pearson,
-    /// Covariance, divided by the number of samples.
-    Covariance,
-}
-
-impl Edges {
-    /// The wire name, and that in the manifests of models.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Edges::Pearson => "pearson",
-            Edges::Covariance => "covariance",
-        }
-    }
-}
-
-/// `[networks.NAME]`: how regions are connected, over a sliding window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkConfig {
-    /// The source whose channels are the regions, by its name under `[sources]`, after its stages.
-    pub source: String,
-    /// How many seconds the window spans; 120 by default.
-    #[serde(default = "window")]
-    pub window: f64,
-    /// Seconds between two networks; every sample by default.
-    #[serde(default)]
-    pub hop: f64,
-    /// What an edge is: `pearson` (the default) or `covariance`.
-    #[serde(default)]
-    pub kind: Edges,
-    /// Whether edges become Fisher's z, as correlations may.
-    #[serde(default)]
-    pub fisher_z: bool,
-    /// A folder with a model of networks that answers for every one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<PathBuf>,
-    /// How many seconds the model may take before its answer counts as late; 0.5 by default.
-    #[serde(default = "deadline")]
-    pub deadline: f64,
-    /// How many threads compute one pass; 1 by default, which replay always takes.
-    #[serde(default = "one")]
-    pub threads: usize,
-    /// Whether JSON lines hold every edge; WebSocket clients ask for them with `edges=true`.
-    #[serde(default)]
-    pub edges: bool,
-}
-
-fn window() -> f64 {
-    120.0
-}
-
-fn deadline() -> f64 {
-    0.5
-}
-
-fn one() -> usize {
-    1
-}
-
-impl NetworkConfig {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// The key, and what it must be.
-    pub fn validate(&self) -> Result<(), EncoderError> {
-        let wrong =
-            |key, value: &dyn ToString, problem| Err(EncoderError::Value { key, value: value.to_string(), problem });
-        match () {
-            () if !(self.window > 0.0 && self.window.is_finite()) => {
-                wrong("window", &self.window, "must be a positive number of seconds")
-            }
-            () if !(self.hop >= 0.0 && self.hop.is_finite()) => {
-                wrong("hop", &self.hop, "must be a number of seconds, or 0 for every sample")
-            }
-            () if !(self.deadline > 0.0 && self.deadline.is_finite()) => {
-                wrong("deadline", &self.deadline, "must be a positive number of seconds")
-            }
-            () if self.threads == 0 => wrong("threads", &self.threads, "must be at least 1"),
-            () if self.fisher_z && self.kind != Edges::Pearson => {
-                wrong("fisher_z", &true, "is for correlations (set kind = \"pearson\", or leave it out)")
-            }
-            () => Ok(()),
-        }
-    }
-
-    /// How its edges are made.
-    pub fn recipe(&self) -> EdgeRecipe<'static> {
-        let connectivity = self.kind.as_str();
-        EdgeRecipe { connectivity, shrinkage: "none", fisher_z: self.fisher_z, threshold: None, sign: None }
-    }
-}
-
 /// A model at work, and its last answer.
 struct Answering {
-    model: NetworkModel,
+    reader: NetworkReader,
     stamp: ModelStamp,
     classes: Arc<[String]>,
     deadline: f64,
@@ -143,8 +43,10 @@ pub struct NetworkStep {
     session: Session,
     regions: Arc<Regions>,
     kind: Edges,
+    shrink: Shrink,
     fisher_z: bool,
     edges: bool,
+    fewest: usize,
     period: f64,
     window_s: f64,
     window: SlidingWindow,
@@ -162,14 +64,14 @@ impl NetworkStep {
     /// The network `name` of blocks of this shape. A pass of the model over `deadline` seconds counts as late.
     ///
     /// # Errors
-    /// A source without a rate, of too few regions, or of others than the model takes; a window of too few samples.
+    /// Blocks without a rate, of too few regions, or of others than the model takes; a window of too few samples.
     pub fn new(
         name: &str,
         config: &NetworkConfig,
         session: Session,
         spec: &BlockSpec,
         regions: Arc<Regions>,
-        model: Option<NetworkModel>,
+        reader: Option<NetworkReader>,
         deadline: f64,
     ) -> Result<Self, EncoderError> {
         let wrong = |problem: String| EncoderError::Source { problem };
@@ -182,23 +84,26 @@ impl NetworkStep {
         if !(2..=MOST_REGIONS).contains(&n) {
             return Err(wrong(format!("its source has {n} regions (2 to {MOST_REGIONS} make a network)")));
         }
-        let samples = (config.window / period).round();
-        if !(samples >= FEWEST as f64 && samples <= LONGEST as f64) {
+        let (samples, fewest) = ((config.window / period).round(), config.fewest(n));
+        if !(samples >= fewest as f64 && samples <= LONGEST as f64) {
+            let fix = if fewest > 3 { "set window, or shrinkage = \"ledoit-wolf\"" } else { "set window" };
             return Err(wrong(format!(
-                "a window of {} s has {samples} samples of {period} s ({FEWEST} to {LONGEST} can be; set window)",
+                "a window of {} s has {samples} samples of {period} s ({fewest} to {LONGEST} can be; {fix})",
                 config.window
             )));
         }
         let samples = samples as usize;
-        if let Some(model) = &model {
-            model.fits(&regions.names, config.recipe())?;
+        if let Some(reader) = &reader {
+            reader.model().fits(&regions.names, config.recipe())?;
         }
         Ok(Self {
             name: name.into(),
             session,
             kind: config.kind,
+            shrink: config.shrinkage,
             fisher_z: config.fisher_z,
             edges: config.edges,
+            fewest,
             period,
             window_s: samples as f64 * period,
             window: SlidingWindow::new(n, samples),
@@ -208,14 +113,18 @@ impl NetworkStep {
             run: None,
             matrix: Array2::zeros((n, n)),
             seq: 0,
-            answering: model.map(|model| Answering {
-                stamp: ModelStamp { id: Arc::clone(model.name()), sha256: Arc::clone(model.sha256()), updates: 0 },
-                classes: model.takes().classes.clone().into(),
+            answering: reader.map(|reader| Answering {
+                stamp: ModelStamp {
+                    id: Arc::clone(reader.model().name()),
+                    sha256: Arc::clone(reader.model().sha256()),
+                    updates: 0,
+                },
+                classes: reader.model().takes().classes.clone().into(),
                 deadline,
                 last: Vec::new(),
                 counts: EncoderCounts::default(),
                 duration: None,
-                model,
+                reader,
             }),
             regions,
         })
@@ -238,8 +147,19 @@ impl NetworkStep {
         &self.regions
     }
 
-    /// Takes in a block; every hop a network comes of it, and the model's answer.
-    pub fn block(&mut self, block: &Block, mut emit: impl FnMut(Outgoing)) {
+    /// The classes of its model, and the stamp of that; none of a network without one. A model of a number has no classes.
+    pub fn answers(&self) -> Option<(&[String], &ModelStamp)> {
+        self.answering.as_ref().map(|answering| (&*answering.classes, &answering.stamp))
+    }
+
+    /// Seconds of a full window.
+    pub fn window_s(&self) -> f64 {
+        self.window_s
+    }
+
+    /// Takes in a block; every hop a network comes of it, and the model's answer. `edges_wanted` says whether anybody asked for
+    /// every edge; the configuration may have.
+    pub fn block(&mut self, block: &Block, edges_wanted: bool, mut emit: impl FnMut(Outgoing)) {
         if self.run != Some(block.run) || block.quality.contains(Quality::GAP) {
             self.run = Some(block.run);
             self.pushed = 0;
@@ -253,22 +173,29 @@ impl NetworkStep {
             self.flags[slot] = block.quality;
             self.pushed += 1;
             self.window.push(sample, &block.bad);
-            if self.pushed.is_multiple_of(self.hop) && self.window.len() >= FEWEST {
-                self.network(block, block.time_of(i, self.period), &mut emit);
+            if self.pushed.is_multiple_of(self.hop) && self.window.len() >= self.fewest {
+                self.network(block, block.time_of(i, self.period), edges_wanted || self.edges, &mut emit);
             }
         }
     }
 
-    fn network(&mut self, block: &Block, at: Instant, emit: &mut impl FnMut(Outgoing)) {
-        let n = self.window.regions();
-        let Some(matrix) = self.matrix.as_slice_mut() else { return };
-        match self.kind {
-            Edges::Pearson => self.window.correlation(matrix),
-            Edges::Covariance => self.window.covariance(matrix),
-        }
-        if self.fisher_z {
+    /// The window's network into `matrix`, which is full of NaN where there is none.
+    fn measure(&mut self) {
+        let made = self.window.network(self.kind.kind(), self.shrink.shrinkage(), &mut self.matrix);
+        if made && self.fisher_z {
             fisher_z(&mut self.matrix);
         }
+        if let (true, Some(space)) = (made, self.answering.as_ref().and_then(|answering| answering.reader.space())) {
+            match space.transform(self.matrix.view()) {
+                Ok(displacement) => self.matrix.assign(&displacement),
+                Err(_) => self.matrix.fill(f64::NAN),
+            }
+        }
+    }
+
+    fn network(&mut self, block: &Block, at: Instant, edges: bool, emit: &mut impl FnMut(Outgoing)) {
+        let n = self.window.regions();
+        self.measure();
         let mut quality = self.flags.iter().take(self.window.len()).fold(Quality::GOOD, |all, flags| all | *flags);
         let mut any = |flag, of: fn(&SlidingWindow, usize) -> bool| {
             if (0..n).any(|region| of(&self.window, region)) {
@@ -277,26 +204,29 @@ impl NetworkStep {
         };
         any(Quality::NON_FINITE, SlidingWindow::is_incomplete);
         any(Quality::FLAT, SlidingWindow::is_constant);
+        if self.matrix.iter().any(|edge| !edge.is_finite()) {
+            quality |= Quality::NON_FINITE;
+        }
         if !self.window.is_full() {
             quality |= Quality::WARMING_UP;
         }
         let strength = self.matrix.rows().into_iter().zip(self.matrix.diag());
         let strength = strength.map(|(row, own)| (row.sum() - own) as f32).collect();
-        let upper = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
+        let upper = || (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
         let frame = NetworkFrame {
             schema: NetworkFrame::SCHEMA,
             window: self.stamp(block, at, quality),
             regions_id: Arc::clone(&self.regions.regions_id),
             kind: self.kind.as_str(),
+            shrinkage: self.shrink.as_str(),
             fisher_z: self.fisher_z,
             strength,
-            edges: upper.map(|pair| self.matrix[pair] as f32).collect(),
+            edges: edges.then(|| upper().map(|pair| self.matrix[pair] as f32).collect()),
             lines_hold_edges: self.edges,
         };
         emit(Outgoing::Network(Arc::new(frame)));
         if let Some(answering) = &mut self.answering {
-            let input: Vec<f32> = self.matrix.iter().map(|v| *v as f32).collect();
-            quality |= answering.answer(&self.name, &input);
+            quality |= answering.answer(&self.name, &self.matrix);
             let (classes, stamp, last) =
                 (Arc::clone(&answering.classes), answering.stamp.clone(), answering.last.clone());
             let best = last.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
@@ -338,9 +268,9 @@ impl NetworkStep {
 
 impl Answering {
     /// One pass; where it fails, its last answer in this run stays, and is flagged.
-    fn answer(&mut self, network: &str, input: &[f32]) -> Quality {
+    fn answer(&mut self, network: &str, matrix: &Array2<f64>) -> Quality {
         let (mut answer, began) = (Vec::new(), MonotonicClock.now());
-        let result: Result<(), EncodeError> = self.model.predict(input, &mut answer);
+        let result: Result<(), EncodeError> = self.reader.read(matrix.view(), &mut answer);
         let seconds = MonotonicClock.now() - began;
         if let Some(duration) = &self.duration {
             duration.observe(seconds);

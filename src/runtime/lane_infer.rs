@@ -10,7 +10,7 @@ use super::features::Features;
 use super::lanes::{Fault, LaneContext};
 use super::metrics::EncoderMetrics;
 use crate::encoders::{Encoder, Windows};
-use crate::frame::{Block, BlockSpec, Event, Instant, Quality};
+use crate::frame::{Block, BlockSpec, Event, Instant, Quality, RegionFrame, Regions};
 use crate::ring::{LinkReceiver, LinkSender, Wake};
 
 /// How long the lane sleeps when nobody rings.
@@ -22,6 +22,8 @@ pub enum InferMessage {
     Event(Event, Instant),
     /// A source is open: the shape of its blocks, and the blocks.
     Source(BlockSpec, LinkReceiver<Block>),
+    /// What a predictor expects, the names of its regions, and how many such frames come a second.
+    Predicted(Arc<RegionFrame>, Arc<Regions>, f64),
 }
 
 /// An inference lane's letter box: bounded, oldest dropped.
@@ -138,6 +140,8 @@ impl InferLane {
                         blocks = Some(link);
                         context.status.ready(&part);
                     }
+                    // These are for networks.
+                    InferMessage::Predicted(..) => {}
                 }
             }
             if let (Some(step), Some(link)) = (&mut step, &mut blocks) {

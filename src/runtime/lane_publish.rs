@@ -7,7 +7,6 @@ use super::decoder::Row;
 use super::lanes::LaneContext;
 use super::session::FrameOf;
 use crate::frame::{FrameKind, Quality};
-use crate::publish::Outgoing;
 use crate::ring::LinkReceiver;
 
 /// How long the lane sleeps between two looks. Nobody rings for it: a wake-up for every sample would cost a source's
@@ -43,7 +42,7 @@ impl PublishLane {
                         model,
                     };
                     let frame = context.session.frame(&of, row.values.clone(), Some(row.skill.clone()));
-                    context.port.send(Outgoing::Frame(Arc::new(frame)));
+                    context.publish(frame, regions, row.rate);
                 }
             }
             if !busy {

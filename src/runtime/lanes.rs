@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::predicted::Tap;
 use super::session::Session;
-use crate::frame::{Clock, MonotonicClock};
-use crate::publish::{FramePort, OpenOutlets};
+use crate::frame::{Clock, MonotonicClock, RegionFrame, Regions};
+use crate::publish::{FramePort, OpenOutlets, Outgoing};
 use crate::ring::Wake;
 
 /// The first and the longest wait between two tries to open a source, in seconds.
@@ -25,6 +26,8 @@ pub struct LaneContext {
     pub port: Arc<dyn FramePort>,
     /// Opens outlets on the lane that makes the frames.
     pub outlets: Arc<dyn OpenOutlets>,
+    /// The networks of regions that are predicted.
+    pub taps: Arc<[Tap]>,
     /// How ready everything is.
     pub status: Arc<Status>,
     /// The SCHED_FIFO priority that source lanes ask for.
@@ -45,7 +48,14 @@ impl LaneContext {
         status: Arc<Status>,
         realtime: Option<i32>,
     ) -> Self {
-        Self { session, port, outlets, status, realtime, pulse: Pulse::default() }
+        Self { session, port, outlets, taps: Arc::default(), status, realtime, pulse: Pulse::default() }
+    }
+
+    /// Publishes a frame of a predictor or source, and hands it to the networks of its regions; `rate` is how many come a second.
+    pub fn publish(&self, frame: RegionFrame, regions: &Arc<Regions>, rate: f64) {
+        let frame = Arc::new(frame);
+        self.taps.iter().for_each(|tap| tap.frame(&frame, regions, rate));
+        self.port.send(Outgoing::Frame(frame));
     }
 
     /// Whether lanes should come to an end.

@@ -31,6 +31,15 @@ pub enum EncoderFeed {
     Windows(usize),
 }
 
+/// Whose regions are the nodes of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkFeed {
+    /// Those of the source of this number, at the end of its chain.
+    Source(usize),
+    /// What the predictor of this number predicts.
+    Predictor(usize),
+}
+
 /// All connections, by number. Sources, event sources, encoders and predictors are numbered in the order of their
 /// names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,8 +52,8 @@ pub struct Plan {
     pub encoders: Vec<(String, EncoderFeed)>,
     /// The predictors.
     pub predictors: Vec<PredictorPlan>,
-    /// Each network's name, and the source whose regions are its nodes.
-    pub networks: Vec<(String, usize)>,
+    /// Each network's name, and whose regions are its nodes.
+    pub networks: Vec<(String, NetworkFeed)>,
 }
 
 /// A name in the configuration that leads nowhere.
@@ -68,6 +77,14 @@ impl Plan {
     /// There is none; says what there is. `place` is the key that holds the name.
     pub fn source(&self, place: &str, name: &str) -> Result<usize, PlanError> {
         find(place, "source ([sources.…])", name, self.sources.iter())
+    }
+
+    /// The number of the predictor called `name`.
+    ///
+    /// # Errors
+    /// There is none; says what there is.
+    pub fn predictor(&self, place: &str, name: &str) -> Result<usize, PlanError> {
+        find(place, "predictor ([predictors.…])", name, self.predictors.iter().map(|predictor| &predictor.name))
     }
 
     /// The number of the event source called `name`.
@@ -108,9 +125,17 @@ impl Plan {
         self.encoders.iter().enumerate().filter(move |(_, (_, f))| *f == feed).map(|(i, _)| i)
     }
 
-    /// The networks of the regions of source `source`.
-    pub fn networks_of(&self, source: usize) -> impl Iterator<Item = usize> {
-        self.networks.iter().enumerate().filter(move |(_, (_, s))| *s == source).map(|(i, _)| i)
+    /// The networks of the regions of `feed`.
+    pub fn networks_of(&self, feed: NetworkFeed) -> impl Iterator<Item = usize> {
+        self.networks.iter().enumerate().filter(move |(_, (_, f))| *f == feed).map(|(i, _)| i)
+    }
+
+    /// The networks of regions that are predicted, each with its predictor's name.
+    pub fn networks_of_predictors(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.networks.iter().enumerate().filter_map(|(i, (_, feed))| match feed {
+            NetworkFeed::Predictor(predictor) => Some((i, self.predictors.get(*predictor)?.name.as_str())),
+            NetworkFeed::Source(_) => None,
+        })
     }
 
     /// Whether anybody learns from source `source`, so that its volumes are published as `measured`.

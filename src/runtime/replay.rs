@@ -7,7 +7,8 @@ use super::Chain;
 use super::NetworkStep;
 use super::encoder::EncoderStep;
 use super::features::Features;
-use super::plan::{EncoderFeed, Feed, Plan};
+use super::plan::{EncoderFeed, Feed, NetworkFeed, Plan};
+use super::predicted::{Predicted, is_prediction};
 use super::predictor::Predictor;
 use super::session::{Measured, Session};
 use crate::acquisition::file::Recorded;
@@ -55,6 +56,16 @@ pub struct EventStep {
     pub run_marker: Option<String>,
 }
 
+/// A network of the regions of a predictor.
+pub struct Listening {
+    /// The predictor's name.
+    pub predictor: Arc<str>,
+    /// The network's number.
+    pub network: usize,
+    /// Its frames on their way.
+    pub frames: Predicted,
+}
+
 /// Everything a replay is made of, numbered as in its [`Plan`].
 pub struct Replay {
     /// Who feeds whom.
@@ -73,6 +84,8 @@ pub struct Replay {
     pub predictors: Vec<Predictor>,
     /// The networks.
     pub networks: Vec<NetworkStep>,
+    /// Which of them listen to predictors.
+    pub listening: Vec<Listening>,
     /// What networks have said and nobody has taken yet.
     pub said: Vec<Outgoing>,
 }
@@ -112,6 +125,29 @@ impl Replay {
     /// # Errors
     /// What cannot be read any further.
     pub fn step(&mut self, emit: &mut dyn FnMut(RegionFrame)) -> Result<Step, SourceError> {
+        if self.listening.is_empty() {
+            return self.play(emit);
+        }
+        let names: Vec<Arc<str>> = self.listening.iter().map(|listening| Arc::clone(&listening.predictor)).collect();
+        let mut heard = Vec::new();
+        let played = self.play(&mut |frame| {
+            if is_prediction(&frame) && names.contains(&frame.predictor) {
+                heard.push(Arc::new(frame.clone()));
+            }
+            emit(frame);
+        });
+        let Self { networks, listening, said, .. } = self;
+        for frame in heard {
+            for Listening { network, frames, .. } in listening.iter_mut().filter(|l| l.predictor == frame.predictor) {
+                if let Some(block) = frames.frame(Arc::clone(&frame)) {
+                    networks[*network].block(block, false, |message| said.push(message));
+                }
+            }
+        }
+        played
+    }
+
+    fn play(&mut self, emit: &mut dyn FnMut(RegionFrame)) -> Result<Step, SourceError> {
         let mut next: Option<(Instant, u8, usize)> = None;
         let mut consider = |at: Option<Instant>, class: u8, index: usize| {
             if let Some(at) = at
@@ -176,8 +212,8 @@ impl Replay {
                 deliver(plan, predictors, Feed::Source(index), &features, emit);
             }
         }
-        for network in plan.networks_of(index) {
-            networks[network].block(output, |message| said.push(message));
+        for network in plan.networks_of(NetworkFeed::Source(index)) {
+            networks[network].block(output, false, |message| said.push(message));
         }
         if let Some(measured) = &mut step.measured {
             measured.frames(output, &mut *emit);

@@ -38,6 +38,7 @@ pub struct FrameBus {
     known: Mutex<Vec<Arc<Regions>>>,
     clients: Mutex<Vec<Arc<Queue>>>,
     listening: AtomicUsize,
+    edges: AtomicUsize,
 }
 
 impl FrameBus {
@@ -52,6 +53,7 @@ impl FrameBus {
             known: Mutex::default(),
             clients: Mutex::default(),
             listening: AtomicUsize::new(0),
+            edges: AtomicUsize::new(0),
         })
     }
 
@@ -68,13 +70,20 @@ impl FrameBus {
             let mut clients = lock(&self.clients);
             lock(&queue.waiting).filter = filter;
             clients.push(Arc::clone(&queue));
-            self.listening.store(clients.len(), Ordering::Release);
+            self.count(&clients);
             self.closing.load(Ordering::SeqCst)
         };
         if closed {
             queue.close();
         }
         Subscriber { pending: self.regions().into(), bus: Arc::clone(self), queue, told: HashSet::new(), held: None }
+    }
+
+    /// Notes how many listen, and how many of them ask for edges.
+    fn count(&self, clients: &[Arc<Queue>]) {
+        let edges = clients.iter().filter(|queue| lock(&queue.waiting).filter.edges).count();
+        self.listening.store(clients.len(), Ordering::Release);
+        self.edges.store(edges, Ordering::Release);
     }
 
     /// Hands messages on until the bus is closed and empty; then closes every client's queue.
@@ -136,6 +145,10 @@ impl FramePort for FrameBus {
     fn wanted(&self) -> bool {
         self.listening.load(Ordering::Acquire) > 0
     }
+
+    fn wants_edges(&self) -> bool {
+        self.edges.load(Ordering::Acquire) > 0
+    }
 }
 
 /// Which frames a client wants. Empty lists want everything.
@@ -149,6 +162,8 @@ pub(super) struct Filter {
     pub networks: bool,
     /// Whether what models say of networks is wanted; always, where nothing is chosen.
     pub outcomes: bool,
+    /// Whether networks are to come with every edge.
+    pub edges: bool,
     /// The client reads JSON, so it gets no frame of more than [`MOST_JSON_VALUES`].
     pub json: bool,
 }
@@ -278,9 +293,10 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    /// From now on, only what this filter wants. What waits already stays.
+    /// From now on, only what this filter wants, with or without edges as before. What waits already stays.
     pub fn set_filter(&self, filter: Filter) {
-        lock(&self.queue.waiting).filter = filter;
+        let mut waiting = lock(&self.queue.waiting);
+        waiting.filter = Filter { edges: waiting.filter.edges, ..filter };
     }
 
     /// The next message: all known regions first, and the regions of a frame always before the frame. `None` once the
@@ -322,7 +338,7 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         let mut clients = lock(&self.bus.clients);
         clients.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
-        self.bus.listening.store(clients.len(), Ordering::Release);
+        self.bus.count(&clients);
     }
 }
 
@@ -393,6 +409,21 @@ mod tests {
     fn fixture() -> (Arc<FrameBus>, IntCounter, IntCounter) {
         let metrics = Metrics::new("test").unwrap();
         (FrameBus::new(&metrics), metrics.sink("bus"), metrics.sink("websocket"))
+    }
+
+    #[test]
+    fn edges_are_wanted_for_as_long_as_somebody_who_asked_listens() {
+        let (bus, _, counter) = fixture();
+        let plain = bus.subscribe(Filter::default(), 10, counter.clone());
+        assert!(bus.wanted() && !bus.wants_edges());
+        let asked = bus.subscribe(Filter { edges: true, ..Filter::default() }, 10, counter);
+        assert!(bus.wants_edges());
+        // Another choice of frames does not change that.
+        asked.set_filter(Filter { outcomes: true, ..Filter::default() });
+        drop(plain);
+        assert!(bus.wants_edges());
+        drop(asked);
+        assert!(!bus.wants_edges() && !bus.wanted());
     }
 
     #[test]

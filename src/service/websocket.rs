@@ -57,7 +57,8 @@ impl Choice {
             let items = text.iter().flat_map(|t| t.split(',')).map(|item| item.trim().to_owned());
             items.filter(|item| !item.is_empty()).collect()
         };
-        filter(list(&self.predictor), &list(&self.kind), self.format)
+        let filter = filter(list(&self.predictor), &list(&self.kind), self.format)?;
+        Ok(Filter { edges: self.edges, ..filter })
     }
 }
 

@@ -21,7 +21,8 @@ pub struct TrainArgs {
     /// A model by name, or a TOML file of one
     #[arg(long, value_name = "NAME|FILE", default_value = "node-edge-concat")]
     pub model: String,
-    /// What share of the people is held back: their samples say when learning stops, and how sure the model is
+    /// Of a model that learns in epochs, what share of the people is held back: their samples say when it stops, and how sure it is.
+    /// Others learn from everybody, and are calibrated on people who are left out in turn
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = share)]
     pub validation: f64,
     /// What chance draws from

@@ -5,18 +5,20 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ndarray::{Array2, ArrayView2};
 
 use super::labels::{known, targets};
 use super::models::model;
 use crate::cli::TrainArgs;
 use crate::commands::encode::whole;
 use crate::datasets::networks;
-use crate::encoders::{FeaturesInput, Hashes, Kind, Manifest, ModelFiles, NetworkInput, hex_sha256};
+use crate::encoders::{FeaturesInput, Hashes, Kind, Manifest, ModelFiles, NetworkInput, TANGENT, hex_sha256};
 use crate::network::benchmark::Model;
-use crate::network::deep::{CONNECTIVITY, FEATURES, PROBABILITIES, VALUE};
-use crate::network::division::{Units, held_back};
+use crate::network::connectome::TangentSpace;
+use crate::network::deep::{CONNECTIVITY, FEATURES, PROBABILITIES, REFERENCE, VALUE, with_constant};
+use crate::network::division::{Fold, Units, held_back};
 use crate::network::scores::Metric;
-use crate::network::{Exported, Learner, Networks, Rows, Targets};
+use crate::network::{Exported, Fitted, Learner, Making, Networks, Rows, Targets, learn_calibrated, log_loss};
 
 /// Learns and writes.
 ///
@@ -26,44 +28,118 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if args.export.extension().is_none_or(|extension| extension != "onnx") {
         bail!("--export {}: give a file that ends in .onnx", args.export.display());
     }
-    let (networks, model) = (networks::read(&args.networks)?, model("--model", &args.model, None)?);
+    let (mut networks, model) = (networks::read(&args.networks)?, model("--model", &args.model, None)?);
     let known = known(args.labels.as_deref(), &networks)?;
     let targets = targets(args.task, &known, networks.len())?;
     model.suits(&networks, &targets)?;
     let learner = only(&model)?;
+    let space = tangent_space(&mut networks, &known.rows)?;
     let units = Units::of(&networks.participants, None);
-    let fold = held_back(&known.rows, &units, &targets, args.validation, args.seed);
-    let (train, held) = fold.map_or((known.rows.clone(), Vec::new()), |fold| (fold.train, fold.test));
     let rows = |rows| Rows { networks: &networks, targets: &targets, rows };
-    let held = (!held.is_empty()).then(|| rows(&held));
-    let fitted = learner.fit(rows(&train), held, args.seed)?;
-    let Some(exported) = fitted.export()? else {
+    let learned = match learner.stops() {
+        true => stopped(args, learner, rows(&known.rows), &units)?,
+        false => everybody(args, learner, rows(&known.rows), &units)?,
+    };
+    let Some(mut exported) = learned.fitted.export()? else {
         bail!("model \"{}\" has no ONNX form; give another --model", model.name);
     };
+    if let Some(space) = space {
+        exported.reference = Some(space.reference().to_owned());
+    }
+    if let Some(reference) = &exported.reference {
+        let values: Vec<f64> = reference.iter().copied().collect();
+        exported.model = with_constant(&exported.model, REFERENCE, reference.shape(), &values);
+    }
     let manifest = manifest(args, &model.name, &networks, &targets, &exported)?;
     write(&args.export, &exported.model, &manifest)?;
 
     let mut out = io::stdout().lock();
-    writeln!(out, "{}: learned from {} samples of {} regions", model.name, train.len(), networks.nodes())?;
+    writeln!(out, "{}: learned from {} samples of {} regions", model.name, learned.samples, networks.nodes())?;
     if known.missing + known.unlisted > 0 {
         let (missing, unlisted) = (known.missing, known.unlisted);
         writeln!(out, "left out: {missing} samples without a label, {unlisted} of people who are not in the table")?;
     }
-    match held {
-        Some(held) => {
-            let predicted = fitted.predict(held)?;
-            let scores = Metric::of(&targets)
-                .iter()
-                .map(|metric| format!("{} {:.3}", metric.title(), metric.score(&targets, held.rows, predicted.view())));
-            let scores: Vec<String> = scores.collect();
-            writeln!(out, "on {} samples that were held back to stop it: {}", held.rows.len(), scores.join(", "))?;
-            writeln!(out, "how good it is on people it has not seen: `neurod network benchmark`")?;
-        }
-        None => writeln!(out, "nobody was held back, so it learned all epochs and is not calibrated")?,
-    }
+    learned.said.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     writeln!(out, "{}", args.export.display())?;
     writeln!(out, "{}", ModelFiles::manifest_of(&args.export).display())?;
     Ok(())
+}
+
+/// A model, from how many samples it has learned, and what should be known of that.
+struct Learned {
+    fitted: Box<dyn Fitted>,
+    samples: usize,
+    said: Vec<String>,
+}
+
+/// Learns in epochs, stopped and calibrated by people who are held back.
+fn stopped(args: &TrainArgs, learner: &dyn Learner, all: Rows<'_>, units: &Units) -> anyhow::Result<Learned> {
+    let fold = held_back(all.rows, units, all.targets, args.validation, args.seed);
+    let Some(Fold { train, test }) = fold else {
+        let said = "nobody was held back, so it learned all epochs and is not calibrated".into();
+        let fitted = learner.fit(all, None, args.seed)?;
+        return Ok(Learned { fitted, samples: all.rows.len(), said: vec![said] });
+    };
+    let held = Rows { rows: &test, ..all };
+    let fitted = learner.fit(Rows { rows: &train, ..all }, Some(held), args.seed)?;
+    let scores = scores(all.targets, &test, fitted.predict(held)?.view());
+    let said = vec![
+        format!("on {} samples that were held back to stop it: {scores}", test.len()),
+        "how good it is on people it has not seen: `neurod network benchmark`".into(),
+    ];
+    Ok(Learned { fitted, samples: train.len(), said })
+}
+
+/// Learns from everybody; calibrated on what is said of people by models that have not learned from them.
+fn everybody(args: &TrainArgs, learner: &dyn Learner, all: Rows<'_>, units: &Units) -> anyhow::Result<Learned> {
+    let (fitted, left_out) = learn_calibrated(learner, all, units, args.seed)?;
+    let said = match &left_out {
+        None => vec!["too few people to leave some out, so it is not calibrated".into()],
+        Some(left_out) => {
+            let (targets, rows) = (all.targets, &left_out.rows);
+            let mut said = vec![format!(
+                "on people who were left out in turn, each told by a model that has not seen them: {}",
+                scores(targets, rows, left_out.predicted.view())
+            )];
+            if let Targets::Classes { .. } = targets {
+                let loss = |predicted: &Array2<f64>| log_loss(targets, rows, predicted.view());
+                let (before, after) = (loss(&left_out.predicted), loss(&left_out.calibrated()));
+                let temperature = left_out.temperature;
+                said.push(format!(
+                    "calibrated on the same: log loss {before:.3} → {after:.3} at temperature {temperature:.2}"
+                ));
+            }
+            said
+        }
+    };
+    Ok(Learned { fitted, samples: all.rows.len(), said })
+}
+
+fn scores(targets: &Targets, rows: &[usize], predicted: ArrayView2<'_, f64>) -> String {
+    let score = |metric: &Metric| format!("{} {:.3}", metric.title(), metric.score(targets, rows, predicted));
+    Metric::of(targets).iter().map(score).collect::<Vec<_>>().join(", ")
+}
+
+/// Networks in a tangent space are measured anew, from the geometric mean of those that are learned from: only what the model's file
+/// holds can be told of networks that are seen later.
+fn tangent_space(networks: &mut Networks, rows: &[usize]) -> anyhow::Result<Option<TangentSpace>> {
+    if networks.kind != TANGENT {
+        return Ok(None);
+    }
+    let Making { fisher_z, threshold, sign, .. } = &networks.making;
+    if *fisher_z || threshold.is_some() || sign.is_some() {
+        bail!("a model in a tangent space takes every displacement as it is (build without --threshold and --sign)");
+    }
+    let Some(covariance) = &networks.covariance else {
+        bail!(
+            "networks of kind \"{TANGENT}\" without covariances, which they are measured from (build them from time series)"
+        );
+    };
+    let space = TangentSpace::fit(covariance.view(), rows)?;
+    for (mut network, covariance) in networks.connectivity.outer_iter_mut().zip(covariance.outer_iter()) {
+        network.assign(&space.transform(covariance)?);
+    }
+    Ok(Some(space))
 }
 
 /// Its learner, of which there must be one.
@@ -95,6 +171,11 @@ fn manifest(
         dims: features.dims,
     });
     let labels = args.labels.as_deref().unwrap_or("its labels");
+    // What it takes of a model in a tangent space are covariances, whatever the networks of the file are.
+    let making = match &exported.reference {
+        Some(_) => Making { shrinkage: networks.covariance_shrinkage().into(), ..Making::default() },
+        None => networks.making.clone(),
+    };
     let manifest = Manifest {
         name: name.into(),
         licence: args.licence.clone(),
@@ -116,11 +197,12 @@ fn manifest(
         regions: None,
         network: Some(NetworkInput {
             input: CONNECTIVITY.into(),
-            connectivity: networks.kind.clone(),
-            shrinkage: networks.making.shrinkage.clone(),
-            fisher_z: networks.making.fisher_z,
-            threshold: networks.making.threshold.clone(),
-            sign: networks.making.sign.clone(),
+            connectivity: exported.reference.as_ref().map_or(networks.kind.as_str(), |_| TANGENT).into(),
+            shrinkage: making.shrinkage,
+            reference: exported.reference.as_ref().map(|_| REFERENCE.into()),
+            fisher_z: making.fisher_z,
+            threshold: making.threshold,
+            sign: making.sign,
             features,
             classes,
             temperature: exported.temperature,

@@ -68,6 +68,8 @@ pub struct Linear {
     pub link: Link,
     /// Which classes the outputs are of, all that were trained from; empty for numbers.
     pub seen: Vec<usize>,
+    /// What sums are divided by before they become probabilities; 1 of what is not calibrated.
+    pub temperature: f64,
 }
 
 impl Linear {
@@ -83,7 +85,15 @@ impl Linear {
 
 impl Fitted for Linear {
     fn predict(&self, rows: Rows<'_>) -> Result<Array2<f64>, NetworkError> {
-        Ok(linked(self.decisions(rows)?, self.link, &self.seen, rows.targets.outputs()))
+        Ok(linked(self.decisions(rows)? / self.temperature, self.link, &self.seen, rows.targets.outputs()))
+    }
+
+    fn calibrate(&mut self, temperature: f64) -> bool {
+        let of_classes = self.link != Link::Identity;
+        if of_classes {
+            self.temperature = temperature;
+        }
+        of_classes
     }
 
     fn inside(&self) -> Inside<'_> {
@@ -91,12 +101,10 @@ impl Fitted for Linear {
     }
 
     fn export(&self) -> Result<Option<Exported>, NetworkError> {
-        // A tangent space has a logarithm of matrices in it, which no ONNX operation is.
-        let Vectors::Edges(edges) = &self.vectors else { return Ok(None) };
-        if !edges.of_connectivity() || self.seen.iter().enumerate().any(|(place, class)| place != *class) {
+        let Some((n, places)) = self.vectors.places() else { return Ok(None) };
+        if self.seen.iter().enumerate().any(|(place, class)| place != *class) {
             return Ok(None);
         }
-        let n = edges.nodes();
         let sums = self.weights.ncols();
         // Of two classes the first has the logit 0, so that their softmax is the logistic function of the sum.
         let outputs = if self.link == Link::Logistic { 2 } else { sums };
@@ -104,16 +112,21 @@ impl Fitted for Linear {
         for sum in 0..sums {
             let output = sum + outputs - sums;
             intercept[output] = self.intercept[sum];
-            for (column, (i, j)) in edges.places().into_iter().enumerate() {
+            for (column, (i, j, share)) in places.iter().enumerate() {
                 let weight = self.weights[(column, sum)] / self.standard.scale[column];
-                weights[(i * n + j, output)] = weight;
+                weights[(i * n + j, output)] = weight * share;
                 intercept[output] -= weight * self.standard.mean[column];
             }
         }
         let flat: Vec<f64> = weights.iter().copied().collect();
-        let model = linear_model("linear", n, &flat, &intercept.to_vec())
+        let model = linear_model("linear", n, &flat, &intercept.to_vec(), self.temperature)
             .map_err(|error| NetworkError::Model { model: "linear".into(), problem: error.to_string() })?;
-        Ok(Some(Exported { model, features: None, temperature: 1.0 }))
+        // A matrix has no logarithm among the operations of ONNX: the graph takes what lies in the tangent space.
+        let reference = match &self.vectors {
+            Vectors::Tangent(space) => Some(space.reference().to_owned()),
+            Vectors::Edges(_) => None,
+        };
+        Ok(Some(Exported { model, features: None, temperature: self.temperature, reference }))
     }
 }
 

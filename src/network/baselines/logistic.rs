@@ -56,7 +56,7 @@ impl Logistic {
         let standard = Standard::of(x.view());
         let solved = solve(standard.apply(x), &truth, seen.len(), self.config.c, self.config.balanced)?;
         let link = if seen.len() == 2 { Link::Logistic } else { Link::Softmax };
-        Ok(Linear { vectors, standard, weights: solved.0, intercept: solved.1, link, seen })
+        Ok(Linear { vectors, standard, weights: solved.0, intercept: solved.1, link, seen, temperature: 1.0 })
     }
 }
 

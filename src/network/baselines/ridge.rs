@@ -58,7 +58,7 @@ impl Ridge {
         let shares = shares(&gram(x.view()), &(truth - mean), self.config.alpha)?;
         let weights = x.t().dot(&shares).insert_axis(ndarray::Axis(1));
         let intercept = Array1::from_elem(1, mean);
-        Ok(Linear { vectors, standard, weights, intercept, link: Link::Identity, seen: Vec::new() })
+        Ok(Linear { vectors, standard, weights, intercept, link: Link::Identity, seen: Vec::new(), temperature: 1.0 })
     }
 }
 

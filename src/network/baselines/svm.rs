@@ -3,7 +3,8 @@
 //! Minimises ½‖w‖² + C Σ max(0, 1 − y f)² (or without the square) with the intercept as one more weight of a column of ones, as
 //! liblinear and scikit-learn's `LinearSVC` do, by dual coordinate descent (Hsieh et al. 2008, ICML). Of more than two classes each is
 //! told from the rest. What stands for a probability is the logistic function of the decision (of more classes their softmax): it
-//! orders samples and picks classes as the decision does, and is not calibrated.
+//! orders samples and picks classes as the decision does, and is calibrated only where a temperature is found
+//! ([`learn_calibrated`](crate::network::learn_calibrated)).
 
 use ndarray::{Array1, Array2};
 use serde::Deserialize;
@@ -73,7 +74,7 @@ impl Svm {
         let shares = one_against_rest(&gram(x.view()), &truth, seen.len(), &self.config, seed);
         let link = if seen.len() == 2 { Link::Logistic } else { Link::Softmax };
         let (weights, intercept) = (x.t().dot(&shares), shares.sum_axis(ndarray::Axis(0)));
-        Ok(Linear { vectors, standard, weights, intercept, link, seen })
+        Ok(Linear { vectors, standard, weights, intercept, link, seen, temperature: 1.0 })
     }
 }
 

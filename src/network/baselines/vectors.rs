@@ -1,5 +1,7 @@
 //! How does a network become a vector? By its edges, in their order, or by where its covariance lies from the training mean.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis};
 use serde::Deserialize;
 
@@ -43,6 +45,21 @@ impl Vectors {
                 let vectors = Self::Tangent(Box::new(space));
                 let x = vectors.of(train)?;
                 Ok((vectors, x))
+            }
+        }
+    }
+
+    /// The regions, and of each column where it lies in a matrix of them (the connectivity, or what is in the tangent space) and
+    /// what that is multiplied by. None of a view that is not the connectivity.
+    pub fn places(&self) -> Option<(usize, Vec<(usize, usize, f64)>)> {
+        match self {
+            Self::Edges(edges) if edges.view.is_some() => None,
+            Self::Edges(edges) => Some((edges.nodes, edges.places().into_iter().map(|(i, j)| (i, j, 1.0)).collect())),
+            Self::Tangent(space) => {
+                let nodes = space.reference().nrows();
+                let places = (0..nodes).flat_map(|i| (0..=i).map(move |j| (i, j)));
+                let share = |(i, j)| (i, j, if i == j { FRAC_1_SQRT_2 } else { 1.0 });
+                Some((nodes, places.map(share).collect()))
             }
         }
     }

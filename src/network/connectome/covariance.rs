@@ -64,13 +64,11 @@ impl Centred {
         covariance.mapv_inplace(|value| value / t);
         let amount = match shrinkage {
             Shrinkage::None => 0.0,
-            Shrinkage::LedoitWolf => self.ledoit_wolf(&covariance),
+            Shrinkage::LedoitWolf => {
+                let fourth = self.values.rows().into_iter().map(|row| row.dot(&row).powi(2)).sum();
+                ledoit_wolf(&mut covariance, fourth, t)
+            }
         };
-        if amount > 0.0 {
-            let mean = covariance.diag().sum() / covariance.nrows() as f64;
-            covariance.mapv_inplace(|value| value * (1.0 - amount));
-            covariance.diag_mut().mapv_inplace(|value| value + amount * mean);
-        }
         (covariance, amount)
     }
 
@@ -78,21 +76,25 @@ impl Centred {
     pub(super) fn covariance_as_correlation(&self, shrinkage: Shrinkage) -> Array2<f64> {
         as_correlation(&self.covariance(shrinkage).0)
     }
+}
 
-    fn ledoit_wolf(&self, covariance: &Array2<f64>) -> f64 {
-        let (t, n) = (self.values.nrows() as f64, self.values.ncols() as f64);
-        let trace = covariance.diag().sum();
-        let mu = trace / n;
-        // Σ_ij Σ_t x²_ti x²_tj = Σ_t (Σ_i x²_ti)².
-        let fourth: f64 = self.values.rows().into_iter().map(|row| row.dot(&row).powi(2)).sum();
-        let second: f64 = covariance.iter().map(|value| value * value).sum();
-        let beta = (fourth / t - second) / (n * t);
-        let delta = (second - 2.0 * mu * trace + n * mu * mu) / n;
-        match beta.min(delta) {
-            beta if beta > 0.0 => beta / delta,
-            _ => 0.0,
-        }
-    }
+/// Shrinks the `covariance` of `t` volumes towards its mean diagonal, and says by how much: 0 to 1.
+///
+/// `fourth` is Σ_ij Σ_t x²_ti x²_tj = Σ_t (Σ_i x²_ti)² of values without their mean, all that is needed besides the covariance.
+pub(in crate::network) fn ledoit_wolf(covariance: &mut Array2<f64>, fourth: f64, t: f64) -> f64 {
+    let n = covariance.nrows() as f64;
+    let trace = covariance.diag().sum();
+    let mu = trace / n;
+    let second: f64 = covariance.iter().map(|value| value * value).sum();
+    let beta = (fourth / t - second) / (n * t);
+    let delta = (second - 2.0 * mu * trace + n * mu * mu) / n;
+    let amount = match beta.min(delta) {
+        beta if beta > 0.0 => beta / delta,
+        _ => return 0.0,
+    };
+    covariance.mapv_inplace(|value| value * (1.0 - amount));
+    covariance.diag_mut().mapv_inplace(|value| value + amount * mu);
+    amount
 }
 
 /// `xᵀ x`.

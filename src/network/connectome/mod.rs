@@ -18,6 +18,7 @@ use super::NetworkError;
 pub use coherence::{Band, coherence};
 pub use correlation::{fisher_z, ranks};
 pub use covariance::Shrinkage;
+pub(in crate::network) use covariance::ledoit_wolf;
 pub use sign::Sign;
 pub use tangent::TangentSpace;
 pub use threshold::Threshold;
@@ -84,24 +85,32 @@ pub fn connectome(
     let centred = covariance::Centred::new(series);
     let flat = centred.flat.iter().filter(|flat| **flat).count();
     let (covariance, amount) = centred.covariance(shrinkage);
-    let inverse = || {
-        precision::inverse(&covariance).ok_or_else(|| {
-            let why = match (shrinkage, flat) {
-                (_, 1..) => format!("{flat} regions never vary"),
-                _ => format!("{volumes} volumes of {regions} regions"),
-            };
-            wrong(format!("its covariance has no inverse, {why} (--shrinkage ledoit-wolf, or leave regions out)"))
-        })
+    let singular = || {
+        let why = match (shrinkage, flat) {
+            (_, 1..) => format!("{flat} regions never vary"),
+            _ => format!("{volumes} volumes of {regions} regions"),
+        };
+        wrong(format!("its covariance has no inverse, {why} (--shrinkage ledoit-wolf, or leave regions out)"))
     };
     let matrix = match kind {
         Kind::Pearson => centred.standardised().covariance_as_correlation(shrinkage),
         Kind::Spearman => {
             covariance::Centred::new(ranks(series).view()).standardised().covariance_as_correlation(shrinkage)
         }
-        Kind::Covariance => covariance.clone(),
-        Kind::Precision => inverse()?,
-        Kind::Partial => precision::partial(&inverse()?),
+        Kind::Covariance | Kind::Precision | Kind::Partial => of_covariance(&covariance, kind).ok_or_else(singular)?,
         Kind::Coherence(band) => coherence(series, &centred.flat, band).map_err(wrong)?,
     };
     Ok(Connectome { matrix, covariance, flat, shrinkage: amount })
+}
+
+/// The network that a covariance (of standardised regions for Pearson's correlation) decides alone; none where it has no inverse,
+/// and of a kind that is made of more.
+pub(in crate::network) fn of_covariance(covariance: &Array2<f64>, kind: Kind) -> Option<Array2<f64>> {
+    match kind {
+        Kind::Pearson => Some(correlation::as_correlation(covariance)),
+        Kind::Covariance => Some(covariance.clone()),
+        Kind::Precision => precision::inverse(covariance),
+        Kind::Partial => precision::inverse(covariance).map(|inverse| precision::partial(&inverse)),
+        Kind::Spearman | Kind::Coherence(_) => None,
+    }
 }

@@ -64,9 +64,20 @@ impl TangentSpace {
                 break;
             }
         }
-        let whitening = map(&mean, n, |value| 1.0 / value.sqrt(), "reference")?;
-        let reference = square(mean, n)?;
-        Ok(Self { reference, whitening, nodes: n, converged })
+        Ok(Self { converged, ..Self::at(square(mean, n)?)? })
+    }
+
+    /// At this reference (N × N, symmetric), which was found before: it lies where [`fit`](Self::fit) had it, bit for bit.
+    ///
+    /// # Errors
+    /// A reference that is not positive definite.
+    pub fn at(reference: Array2<f64>) -> Result<Self, NetworkError> {
+        let nodes = reference.nrows();
+        if reference.ncols() != nodes {
+            return Err(wrong("reference", &format!("{:?}, which is not square", reference.dim())));
+        }
+        let whitening = map(&flat(reference.view()), nodes, |value| 1.0 / value.sqrt(), "reference")?;
+        Ok(Self { reference, whitening, nodes, converged: true })
     }
 
     /// Where a covariance lies, N × N and symmetric: log(R^−½ C R^−½), R being the reference.
@@ -87,7 +98,7 @@ impl TangentSpace {
         self.reference.view()
     }
 
-    /// Whether the mean was found to 1e-7 within 30 steps, as nilearn asks.
+    /// Whether the mean was found to 1e-7 within 30 steps, as nilearn asks; true of a reference that was given.
     pub fn converged(&self) -> bool {
         self.converged
     }

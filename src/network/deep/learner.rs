@@ -4,13 +4,13 @@
 use candle_core::Tensor;
 use ndarray::{Array2, Axis};
 
-use super::calibration::{self, softmax};
 use super::loss::{Wanted, balanced};
 use super::network::Network;
 use super::parameters::{Parameters, Precision, Saved};
 use super::training::{History, Lesson, Samples, Training};
 use super::values::numbers;
 use super::{Algebra, Failure, Graph, Values};
+use crate::network::calibration::{self, softmax};
 use crate::network::{Exported, ExportedFeatures, Fitted, Inside, Learner, NetworkError, Rows, Targets};
 use crate::parallel;
 
@@ -24,6 +24,8 @@ pub const LOGITS: &str = "logits";
 pub const PROBABILITIES: &str = "probabilities";
 /// The graph's output of a number, batch × 1.
 pub const VALUE: &str = "value";
+/// The graph's output of a model in a tangent space, N × N in double precision: the reference of that space.
+pub const REFERENCE: &str = "reference";
 
 /// A network of layers that learns as [`Training`] says.
 #[derive(Clone, Debug)]
@@ -303,7 +305,7 @@ impl<N: Network> Trained<N> {
             }
         }
         let model = graph.model(&self.name);
-        Ok(Exported { model, features: taken, temperature: self.temperature() })
+        Ok(Exported { model, features: taken, temperature: self.temperature(), reference: None })
     }
 }
 

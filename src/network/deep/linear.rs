@@ -4,11 +4,18 @@ use super::algebra::{Algebra, Binary};
 use super::{CONNECTIVITY, Failure, Graph, LOGITS, PROBABILITIES, Parameters, Precision, VALUE};
 
 /// The graph of `entries · weights + intercept`, where `weights` are N·N × outputs, row-major, of networks as they stand in memory.
-/// With several outputs they are the logits of as many classes, whose probabilities are given as well; one is a number.
+/// With several outputs they are the logits of as many classes, whose probabilities at this `temperature` are given as well; one is
+/// a number.
 ///
 /// # Errors
 /// Weights that are not N·N × outputs.
-pub fn linear_model(name: &str, nodes: usize, weights: &[f64], intercept: &[f64]) -> Result<Vec<u8>, Failure> {
+pub fn linear_model(
+    name: &str,
+    nodes: usize,
+    weights: &[f64],
+    intercept: &[f64],
+    temperature: f64,
+) -> Result<Vec<u8>, Failure> {
     let outputs = intercept.len();
     let parameters = Parameters::new(Precision::Single, 0);
     let graph = Graph::new(&parameters);
@@ -19,7 +26,7 @@ pub fn linear_model(name: &str, nodes: usize, weights: &[f64], intercept: &[f64]
         1 => graph.output(VALUE, &sums),
         _ => {
             graph.output(LOGITS, &sums);
-            graph.output(PROBABILITIES, &graph.softmax(&sums)?);
+            graph.output(PROBABILITIES, &graph.softmax(&graph.affine(&sums, 1.0 / temperature, 0.0)?)?);
         }
     }
     Ok(graph.model(name))

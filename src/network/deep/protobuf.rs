@@ -7,6 +7,7 @@ pub const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 const FLOAT: i64 = 1;
 const INT64: i64 = 7;
+const DOUBLE: i64 = 11;
 
 /// A message under way.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +98,8 @@ pub enum Numbers {
     Floats(Vec<f32>),
     /// int64
     Ints(Vec<i64>),
+    /// float64
+    Doubles(Vec<f64>),
 }
 
 /// An initialiser.
@@ -116,12 +119,13 @@ impl Initialiser {
         let (kind, bytes): (i64, Vec<u8>) = match &self.numbers {
             Numbers::Floats(values) => (FLOAT, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
             Numbers::Ints(values) => (INT64, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Numbers::Doubles(values) => (DOUBLE, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
         };
         message.int(2, kind).bytes(8, self.name.as_bytes()).bytes(9, &bytes).0
     }
 }
 
-/// An input or output, float32.
+/// An input or output.
 #[derive(Clone, Debug)]
 pub struct Port {
     /// Its name.
@@ -132,11 +136,15 @@ pub struct Port {
 
 impl Port {
     fn encode(&self) -> Vec<u8> {
+        self.encode_as(FLOAT)
+    }
+
+    fn encode_as(&self, kind: i64) -> Vec<u8> {
         let shape = Message::default().all(1, &self.shape, |size| match size {
             Some(size) => Message::default().int(1, *size as i64).0,
             None => Message::default().bytes(2, b"batch").0,
         });
-        let tensor = Message::default().int(1, FLOAT).bytes(2, &shape.0);
+        let tensor = Message::default().int(1, kind).bytes(2, &shape.0);
         let kind = Message::default().bytes(1, &tensor.0);
         Message::default().bytes(1, self.name.as_bytes()).bytes(2, &kind.0).0
     }
@@ -154,6 +162,20 @@ pub fn model(name: &str, nodes: &[Node], initialisers: &[Initialiser], inputs: &
     let message =
         Message::default().int(1, IR_VERSION).bytes(2, b"neurod").bytes(3, env!("CARGO_PKG_VERSION").as_bytes());
     message.bytes(7, &graph.0).bytes(8, &opset.0).0
+}
+
+/// `model` with one output more, float64, which is always these `values` (row-major, of this `shape`).
+///
+/// One message after another of the same kind is both merged into one, as the encoding guide has it: the graph that is added joins
+/// the one that is there.
+pub fn with_constant(model: &[u8], name: &str, shape: &[usize], values: &[f64]) -> Vec<u8> {
+    let held = format!("{name}.value");
+    let node = Node { op: "Identity", inputs: vec![held.clone()], outputs: vec![name.into()], attributes: Vec::new() };
+    let value = Initialiser { name: held, shape: shape.to_vec(), numbers: Numbers::Doubles(values.to_vec()) };
+    let port = Port { name: name.into(), shape: shape.iter().copied().map(Some).collect() };
+    let graph =
+        Message::default().bytes(1, &node.encode()).bytes(5, &value.encode()).bytes(12, &port.encode_as(DOUBLE));
+    [model, &Message::default().bytes(7, &graph.0).0].concat()
 }
 
 #[cfg(test)]

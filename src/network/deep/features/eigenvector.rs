@@ -10,6 +10,11 @@ use super::super::Failure;
 use super::super::network::NativeFeatures;
 use crate::linalg;
 
+/// How manifests name eigenvectors.
+pub const EIGENVECTOR: &str = "eigenvector";
+/// How they name those of the released form.
+const AS_RELEASED: &str = "eigenvector-as-released";
+
 /// How many eigenvectors, and as whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Eigenvectors {
@@ -20,6 +25,11 @@ pub struct Eigenvectors {
 }
 
 impl Eigenvectors {
+    /// Those that a manifest names so, with so many values a region.
+    pub fn named(kind: &str, count: usize) -> Option<Self> {
+        matches!(kind, EIGENVECTOR | AS_RELEASED).then_some(Self { count, as_released: kind == AS_RELEASED })
+    }
+
     /// Of one symmetric network, N × count.
     ///
     /// # Errors
@@ -58,7 +68,7 @@ impl Eigenvectors {
 
 impl NativeFeatures for super::super::GraphNetwork {
     fn kind(&self) -> String {
-        "eigenvector".into()
+        if self.as_released { AS_RELEASED } else { EIGENVECTOR }.into()
     }
 
     fn compute(&self, connectivity: ArrayView2<'_, f64>) -> Result<Array2<f64>, Failure> {

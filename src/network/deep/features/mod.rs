@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::network::NativeFeatures;
 use super::{Algebra, Failure};
 
-pub use eigenvector::Eigenvectors;
+pub use eigenvector::{EIGENVECTOR, Eigenvectors};
 
 /// Node features (Cui et al. 2022, section III-A).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
