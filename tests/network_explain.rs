@@ -122,7 +122,8 @@ fn attributions_sum_to_what_the_output_changes_by() {
             assert!(changes > 0.01, "{messages:?}: the network says the same of everybody ({changes})");
             gaps / changes
         };
-        let (few, many) = (missed(2), missed(128));
+        let (few, many) = (missed(2), missed(512));
+        // Midpoints miss less and less of a way whose gradient has steps, in proportion to 1 / steps.
         assert!(many < 0.005, "{messages:?} on {features:?} misses {many}, {few} in two steps");
     }
     // What no edge reaches has nothing to explain.
@@ -235,10 +236,13 @@ fn a_mask_keeps_what_the_model_needs_and_is_the_same_for_a_seed() {
         assert!((0.0..=1.0).contains(m) && (m - found[[j, i]]).abs() < 1e-6, "{i} {j} {m}");
         assert!(i != j || *m == 1.0);
     }
-    // What costs nothing else is masked away; without any cost all but the loss's pull stays where it began, at σ(1).
+    // The edge that was planted is needed more than any other.
+    let most = found.indexed_iter().filter(|((i, j), _)| i > j).max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
+    assert_eq!(most.0, (1, 0), "{found}");
+    // Where edges only cost, all are masked away; where nothing pulls, all stay where they began, at σ(1).
     let nothing = MaskConfig { class: 0.0, agreement: 0.0, entropy: 0.0, ..MaskConfig::default() };
     let away = mask(&nothing, 1);
-    assert!(away.indexed_iter().all(|((i, j), m)| i == j || *m < found[[i, j]] + 1e-6 && *m < 0.5), "{away}");
+    assert!(away.indexed_iter().all(|((i, j), m)| i == j || *m < 0.2), "{away}");
     let still = mask(&MaskConfig { sparsity: 0.0, ..nothing }, 1);
     let begin = 1.0 / (1.0 + (-1.0_f64).exp());
     assert!(still.indexed_iter().all(|((i, j), m)| i == j || (m - begin).abs() < 1e-6), "{still}");
