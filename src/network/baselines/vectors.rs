@@ -19,6 +19,9 @@ pub enum Kind {
     Tangent,
 }
 
+/// Where a column of a vector lies in a matrix, row and column, and what the entry there is multiplied by.
+pub type Place = (usize, usize, f64);
+
 /// How networks become vectors, as it was learned from the training samples alone.
 #[derive(Clone, Debug)]
 pub enum Vectors {
@@ -51,7 +54,7 @@ impl Vectors {
 
     /// The regions, and of each column where it lies in a matrix of them (the connectivity, or what is in the tangent space) and
     /// what that is multiplied by. None of a view that is not the connectivity.
-    pub fn places(&self) -> Option<(usize, Vec<(usize, usize, f64)>)> {
+    pub fn places(&self) -> Option<(usize, Vec<Place>)> {
         match self {
             Self::Edges(edges) if edges.view.is_some() => None,
             Self::Edges(edges) => Some((edges.nodes, edges.places().into_iter().map(|(i, j)| (i, j, 1.0)).collect())),

@@ -27,8 +27,8 @@ impl SlidingWindow {
                 self.covariance(out);
                 return true;
             }
-            (Kind::Spearman | Kind::Coherence(_), ..) => self.from_samples(kind, shrinkage),
-            _ if (0..self.regions).any(|region| self.is_incomplete(region)) => self.from_samples(kind, shrinkage),
+            (Kind::Spearman | Kind::Coherence(_), ..) => self.made_of_samples(kind, shrinkage),
+            _ if (0..self.regions).any(|region| self.is_incomplete(region)) => self.made_of_samples(kind, shrinkage),
             _ => of_covariance(&self.whole_covariance(kind, shrinkage), kind),
         };
         match &made {
@@ -38,7 +38,7 @@ impl SlidingWindow {
         made.is_some()
     }
 
-    fn from_samples(&self, kind: Kind, shrinkage: Shrinkage) -> Option<Array2<f64>> {
+    fn made_of_samples(&self, kind: Kind, shrinkage: Shrinkage) -> Option<Array2<f64>> {
         connectome(self.series().view(), kind, shrinkage, "a window").ok().map(|made| made.matrix)
     }
 
