@@ -1,10 +1,13 @@
 //! Where do samples come from? Devices and recordings, each read on a thread of its own.
 
+pub mod afni;
 pub mod dicom;
 pub mod file;
 pub mod folder;
 pub mod lsl;
 pub mod synthetic;
+pub mod timing;
+pub mod volumes;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -41,6 +44,12 @@ pub trait Source {
     /// # Errors
     /// What cannot be read any further, by name and with the fix; the source stays usable and the lane retries.
     fn pull(&mut self, into: &mut Block, timeout: Duration) -> Result<Pull, SourceError>;
+
+    /// Whether the block that was pulled last begins a run: a scanner's next series does. Recordings number their runs
+    /// themselves.
+    fn begins_run(&self) -> bool {
+        false
+    }
 }
 
 /// Reads events: stimuli, ratings, markers.
@@ -92,6 +101,14 @@ pub enum SourceError {
         /// What is wrong, and the mend.
         problem: String,
     },
+    /// Nothing can be received at an address.
+    #[error("{address}: {problem}")]
+    Listen {
+        /// Where it was tried to listen.
+        address: std::net::SocketAddr,
+        /// What is wrong, and the mend.
+        problem: String,
+    },
     /// A setting makes no sense, or not with what was found.
     #[error("{0}")]
     Config(String),
@@ -118,8 +135,8 @@ pub struct SourceStats {
     pub misordered: AtomicU64,
     /// Jumps of timestamps or of the clock offset.
     pub clock_jumps: AtomicU64,
-    /// What a folder of volumes lived through, by kind.
-    pub faults: folder::FaultCounts,
+    /// What a source of volumes lived through, by kind.
+    pub faults: volumes::FaultCounts,
     /// Gauge: 1 while data come.
     pub up: AtomicBool,
     /// Gauge: seconds to add to the device's clock for ours, as `f64::to_bits`.

@@ -10,9 +10,10 @@ use super::AppError;
 use super::candidates::Encoded;
 use super::control::{Controls, LaneHealth};
 use super::models::Models;
-use super::settings::{EventsInput, InputConfig, Settings};
+use super::settings::{EventsInput, InputConfig, Settings, SourceConfig};
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
+use crate::acquisition::timing::Triggers;
 use crate::acquisition::{EventSource, Source, SourceError, SourceStats};
 use crate::encoders::{self, EncoderConfig, NetworkModel, RegionsInput};
 use crate::frame::{Clock, FrameKind, Instant, MonotonicClock, ScaledClock};
@@ -104,6 +105,13 @@ impl Settings {
         Ok(Session::new(id, clock))
     }
 
+    fn triggers(&self) -> BTreeMap<String, Arc<Triggers>> {
+        let of = |(name, source): (&String, &SourceConfig)| {
+            Some((name.clone(), Arc::new(Triggers::new(source.triggers()?))))
+        };
+        self.sources.iter().filter_map(of).collect()
+    }
+
     /// Starts every lane. Models are loaded and names resolved before the first thread starts; devices are opened on
     /// their own lanes, and tried again until they are there.
     ///
@@ -138,6 +146,7 @@ impl Settings {
             metrics,
             events: BTreeMap::new(),
             regions: BTreeMap::new(),
+            triggers: self.triggers(),
         };
         let (features, specs, infer) = building.encoders()?;
         let networks = self.network_models(usize::MAX)?;
@@ -186,6 +195,8 @@ struct Building<'a> {
     events: BTreeMap<String, Arc<EventDoor>>,
     /// What encoders take of the regions of pictures, by their names.
     regions: BTreeMap<String, RegionsInput>,
+    /// What times the volumes of sources, by their names.
+    triggers: BTreeMap<String, Arc<Triggers>>,
 }
 
 struct Publishing {
@@ -282,9 +293,7 @@ impl Building<'_> {
                 // A recording says itself where its runs begin.
                 run_gap: match config.input {
                     InputConfig::Replay(_) => f64::INFINITY,
-                    InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Synthetic(_) => {
-                        self.settings.session.run_gap
-                    }
+                    _ => self.settings.session.run_gap,
                 },
                 counts_itself: matches!(config.input, InputConfig::Lsl(_)),
                 processor: config.processor,
@@ -354,9 +363,18 @@ impl Building<'_> {
                 Box::new(move |stats| Ok(Box::new(LslSource::open(&config, stats)?) as Box<dyn Source>))
             }
             InputConfig::Folder(config) => {
-                let config = config.clone();
+                let (config, triggers) = (config.clone(), self.triggers.get(name).cloned());
                 Box::new(move |stats| {
-                    let source = config.open(stats, Arc::clone(&clock))?;
+                    let mut source = config.open(stats, Arc::clone(&clock))?;
+                    source.listen_to(triggers.clone().unwrap_or_default());
+                    Ok(Box::new(source) as Box<dyn Source>)
+                })
+            }
+            InputConfig::Afni(config) => {
+                let (config, triggers) = (config.clone(), self.triggers.get(name).cloned());
+                Box::new(move |stats| {
+                    let mut source = config.open(stats, Arc::clone(&clock))?;
+                    source.listen_to(triggers.clone().unwrap_or_default());
                     Ok(Box::new(source) as Box<dyn Source>)
                 })
             }
@@ -398,13 +416,27 @@ impl Building<'_> {
         self.settings.encoders.iter().enumerate().filter_map(of).collect()
     }
 
+    /// What times sources by the events of `events`.
+    fn timed_by(&self, events: &str) -> Vec<Arc<Triggers>> {
+        let timed = |(name, source): (&String, &SourceConfig)| {
+            source
+                .triggers()
+                .filter(|triggers| triggers.events == events)
+                .and_then(|_| self.triggers.get(name))
+                .cloned()
+        };
+        self.settings.sources.iter().filter_map(timed).collect()
+    }
+
     fn event_sources(&mut self) -> Result<(), AppError> {
         for (index, (name, config)) in self.settings.events.iter().enumerate() {
             let encoders = self.listeners(index);
             let stats: Arc<SourceStats> = Arc::default();
             let clock = Arc::clone(self.lanes.context().session.clock());
             let metrics = self.metrics.source(name, Arc::clone(&stats), &clock);
-            let door = Arc::new(EventDoor { encoders, run_marker: config.run_marker.clone(), stats, metrics });
+            let triggers = self.timed_by(name);
+            let run_marker = config.run_marker.clone();
+            let door = Arc::new(EventDoor { encoders, run_marker, stats, metrics, triggers });
             self.events.insert(name.clone(), Arc::clone(&door));
             let open: OpenEvents = match &config.input {
                 // These come through the controls.

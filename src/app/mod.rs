@@ -151,7 +151,7 @@ impl AppError {
             SourceError::Io { error, .. } => Exit::from_io(error),
             SourceError::Malformed { .. } | SourceError::Short { .. } => Exit::Data,
             SourceError::Config(_) => Exit::Config,
-            SourceError::Stream { .. } | SourceError::Library(_) => Exit::Unavailable,
+            SourceError::Stream { .. } | SourceError::Listen { .. } | SourceError::Library(_) => Exit::Unavailable,
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::AppError;
 use super::settings::{EventsInput, InputConfig, Settings, SourceConfig};
 use crate::acquisition::file::{self, Recording, Speed};
+use crate::acquisition::timing::{ClockRule, TriggerConfig};
 use crate::config;
 use crate::encoders::EncoderConfig;
 use crate::frame::{BlockSpec, Channel, Instant, PrepareError, Stage, Unit};
@@ -56,10 +57,13 @@ impl Settings {
             }
         }
         for source in self.sources.values_mut() {
-            if let InputConfig::Folder(folder) = &mut source.input {
-                rebase(&mut folder.path);
-                let images = [&mut folder.labels, &mut folder.label_names, &mut folder.mask];
-                images.into_iter().flatten().for_each(rebase);
+            match &mut source.input {
+                InputConfig::Folder(folder) => {
+                    rebase(&mut folder.path);
+                    folder.images_mut().for_each(rebase);
+                }
+                InputConfig::Afni(afni) => afni.images_mut().for_each(rebase),
+                InputConfig::Lsl(_) | InputConfig::Replay(_) | InputConfig::Synthetic(_) => {}
             }
         }
         let paths = [&mut self.libraries.lsl, &mut self.libraries.onnxruntime, &mut self.session.state_dir];
@@ -95,6 +99,11 @@ impl Settings {
                         format!("source \"{source}\" is no recording (input.replay)"),
                     ));
                 }
+            }
+        }
+        for (name, source) in &self.sources {
+            if let Some(triggers) = source.triggers() {
+                plan.event_source(&format!("sources.{name}.input: clock.trigger.events"), &triggers.events)?;
             }
         }
         for (name, encoder) in &self.encoders {
@@ -209,7 +218,7 @@ impl Settings {
 
     /// Whether every source is a recording or made up, so that it can be replayed.
     pub fn is_recorded(&self) -> bool {
-        let live = |s: &SourceConfig| matches!(s.input, InputConfig::Lsl(_) | InputConfig::Folder(_));
+        let live = |s: &SourceConfig| !matches!(s.input, InputConfig::Replay(_) | InputConfig::Synthetic(_));
         !self.sources.values().any(live) && !self.events.values().any(|e| matches!(e.input, EventsInput::Lsl(_)))
     }
 
@@ -226,7 +235,7 @@ impl Settings {
     pub fn speed(&self) -> Result<Speed, AppError> {
         let speeds = self.sources.iter().filter_map(|(name, s)| match &s.input {
             InputConfig::Replay(replay) => Some((name, replay.speed)),
-            InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Synthetic(_) => None,
+            InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Afni(_) | InputConfig::Synthetic(_) => None,
         });
         let mut known: Option<(&String, Speed)> = None;
         for (name, speed) in speeds {
@@ -248,10 +257,24 @@ impl SourceConfig {
         match &self.input {
             InputConfig::Lsl(lsl) => lsl.validate().map_err(wrong)?,
             InputConfig::Folder(folder) => folder.validate().map_err(wrong)?,
+            InputConfig::Afni(afni) => afni.validate().map_err(wrong)?,
             InputConfig::Synthetic(synthetic) => drop(synthetic.build(Default::default()).map_err(wrong)?),
             InputConfig::Replay(_) => {}
         }
         self.stages().map_err(|error| AppError::Chain { name: name.into(), error }).map(drop)
+    }
+
+    /// The events that its volumes are timed by.
+    pub fn triggers(&self) -> Option<&TriggerConfig> {
+        let clock = match &self.input {
+            InputConfig::Folder(folder) => &folder.clock,
+            InputConfig::Afni(afni) => &afni.clock,
+            InputConfig::Lsl(_) | InputConfig::Replay(_) | InputConfig::Synthetic(_) => return None,
+        };
+        match clock {
+            ClockRule::Trigger(triggers) => Some(triggers),
+            ClockRule::Arrival | ClockRule::Header => None,
+        }
     }
 
     /// Its stages, in order.
@@ -282,6 +305,7 @@ impl SourceConfig {
                 _ => None,
             }),
             InputConfig::Folder(folder) => Ok(Some(folder.shape()?)),
+            InputConfig::Afni(afni) => Ok(Some(afni.shape()?)),
             InputConfig::Replay(replay) => Ok(Some(replay.open(base, Default::default())?.samples.spec().clone())),
             InputConfig::Synthetic(synthetic) => Ok(Some(synthetic.build(Default::default())?.spec().clone())),
         }

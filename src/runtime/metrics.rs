@@ -14,7 +14,7 @@ use prometheus::{
 use super::Predictor;
 use super::encoder::EncoderCounts;
 use crate::acquisition::SourceStats;
-use crate::acquisition::folder::Fault;
+use crate::acquisition::volumes::Fault;
 use crate::encoders::CacheStats;
 use crate::frame::{Clock, FrameKind, RegionFrame};
 

@@ -13,9 +13,10 @@ use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::FolderConfig;
-use super::faults::{Fault, FaultCounts};
-use super::volumes::{self, Unread};
+use super::read::{self, Unread};
+use crate::acquisition::SourceError;
 use crate::acquisition::dicom::{self, Scan};
+use crate::acquisition::volumes::{Arrivals, Fault, FaultCounts};
 use crate::frame::{Clock, Instant};
 
 /// Seconds before an incomplete file is looked at again, at first and at most; each wait is twice the one before.
@@ -51,7 +52,7 @@ enum Known {
 }
 
 /// A folder, and what is known of its files: by a hash of their names, so that a long session stays small.
-pub(super) struct Inbox {
+pub struct Inbox {
     folder: PathBuf,
     patience: f64,
     poll: f64,
@@ -75,11 +76,11 @@ struct Watch {
 }
 
 impl Inbox {
-    pub(super) fn new(folder: PathBuf, config: &FolderConfig, clock: &dyn Clock) -> Self {
+    pub(super) fn new(config: &FolderConfig, clock: &dyn Clock) -> Self {
         let FolderConfig { patience, poll, existing, .. } = *config;
         let (sender, notices) = sync_channel(NOTICES);
         Self {
-            folder,
+            folder: config.path.clone(),
             patience,
             poll,
             hasher: RandomState::new(),
@@ -92,49 +93,6 @@ impl Inbox {
             looks: 0,
             failures: 0,
             skip: !existing,
-        }
-    }
-
-    /// Waits at most `timeout` for a notice.
-    pub(super) fn wait(&mut self, timeout: Duration, now: Instant) {
-        match self.notices.recv_timeout(timeout) {
-            Ok(path) => self.notice(path, now),
-            // The sender lives as long as this does.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-    }
-
-    /// When there is something to do without a notice.
-    pub(super) fn due(&self) -> Instant {
-        let earliest = self.waiting.iter().map(|w| w.next.seconds()).fold(self.look_at.seconds(), f64::min);
-        Instant::from_seconds(earliest)
-    }
-
-    /// Takes notices, and looks into the folder when it is time.
-    ///
-    /// # Errors
-    /// The folder cannot be listed; the next look comes later each time.
-    pub(super) fn refresh(&mut self, clock: &dyn Clock, faults: &FaultCounts) -> std::io::Result<()> {
-        let now = clock.now();
-        while let Ok(path) = self.notices.try_recv() {
-            self.notice(path, now);
-        }
-        if now < self.look_at {
-            return Ok(());
-        }
-        match self.look(now, faults) {
-            Ok(()) => {
-                self.failures = 0;
-                self.look_at = now + self.poll.max(REST * (clock.now() - now));
-                Ok(())
-            }
-            Err(error) => {
-                faults.add(Fault::Folder, 1);
-                self.watch = None;
-                self.failures += 1;
-                self.look_at = now + (self.poll * 2f64.powi(self.failures.min(16))).min(BACKOFF_CAP.max(self.poll));
-                Err(error)
-            }
         }
     }
 
@@ -227,9 +185,36 @@ impl Inbox {
         let modified = stamp_of(&metadata).1;
         self.waiting.push(Waiting { path, modified, since: now, next: now, wait: RETRY.0 });
     }
+}
+
+impl Arrivals for Inbox {
+    /// Takes notices, and looks into the folder when it is time. After an error the next look comes later each time.
+    fn refresh(&mut self, clock: &dyn Clock, faults: &FaultCounts) -> Result<(), SourceError> {
+        let now = clock.now();
+        while let Ok(path) = self.notices.try_recv() {
+            self.notice(path, now);
+        }
+        if now < self.look_at {
+            return Ok(());
+        }
+        match self.look(now, faults) {
+            Ok(()) => {
+                self.failures = 0;
+                self.look_at = now + self.poll.max(REST * (clock.now() - now));
+                Ok(())
+            }
+            Err(error) => {
+                faults.add(Fault::Folder, 1);
+                self.watch = None;
+                self.failures += 1;
+                self.look_at = now + (self.poll * 2f64.powi(self.failures.min(16))).min(BACKOFF_CAP.max(self.poll));
+                Err(SourceError::Io { path: self.folder.display().to_string(), error })
+            }
+        }
+    }
 
     /// The next file that is complete, in the order in which they were written.
-    pub(super) fn next(&mut self, now: Instant, faults: &FaultCounts) -> Option<Scan> {
+    fn next(&mut self, now: Instant, faults: &FaultCounts) -> Option<(Scan, Instant)> {
         loop {
             let due = self.waiting.iter().enumerate().filter(|(_, w)| w.next <= now);
             let (index, _) = due.min_by(|(_, a), (_, b)| (a.modified, &a.path).cmp(&(b.modified, &b.path)))?;
@@ -237,7 +222,7 @@ impl Inbox {
             let key = self.hasher.hash_one(file.path.file_name().unwrap_or_default());
             let attempt = open(&file.path);
             let (stamp, read) = match attempt {
-                Ok(Some((stamp, bytes))) => (stamp, volumes::read(&file.path, &bytes)),
+                Ok(Some((stamp, bytes))) => (stamp, read::read(&file.path, &bytes)),
                 Ok(None) => {
                     // Renamed or deleted before it was read.
                     self.known.remove(&key);
@@ -248,7 +233,7 @@ impl Inbox {
             match read {
                 Ok(scan) => {
                     self.known.insert(key, (Known::Done, self.looks));
-                    return Some(scan);
+                    return Some((scan, now));
                 }
                 // A file that may not be read now may be in a moment: shares set permissions last.
                 Err(Unread::Incomplete | Unread::Refused(Fault::Unreadable)) if now - file.since < self.patience => {
@@ -269,6 +254,19 @@ impl Inbox {
                     self.known.insert(key, (Known::Refused(stamp), self.looks));
                 }
             }
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let earliest = self.waiting.iter().map(|w| w.next.seconds()).fold(self.look_at.seconds(), f64::min);
+        Some(Instant::from_seconds(earliest))
+    }
+
+    fn wait(&mut self, timeout: Duration, now: Instant) {
+        match self.notices.recv_timeout(timeout) {
+            Ok(path) => self.notice(path, now),
+            // The sender lives as long as this does.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
     }
 }
@@ -297,7 +295,7 @@ fn open(path: &Path) -> Opened {
     if metadata.len() > dicom::FILE_CAP {
         return Err((stamp, Fault::TooLarge));
     }
-    if volumes::is_nifti(path) {
+    if read::is_nifti(path) {
         return Ok(Some((stamp, Vec::new())));
     }
     // It may have become a link or a pipe since.

@@ -1,19 +1,18 @@
-//! How does a folder become a source of blocks? One volume a block, in order, reduced to regions.
+//! How do images become a source of blocks? One volume a block, in order, reduced to regions.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::FolderConfig;
 use super::faults::{Fault, FaultCounts};
-use super::inbox::Inbox;
 use super::order::{Order, Ordered, Refused};
 use super::select::Selection;
-use super::volumes::{Origin, Stacks};
+use super::settings::VolumeConfig;
+use super::stacks::{Origin, Stacks};
 use crate::acquisition::dicom::{Header, Scan, Slice, Volume};
 use crate::acquisition::file::{Reduction, mask_non_finite};
+use crate::acquisition::timing::{Triggers, VolumeTimes};
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
 use crate::fmri::{self, Grid};
 use crate::frame::{Block, BlockSpec, Clock, Instant, Quality};
@@ -28,48 +27,74 @@ const SILENCE: f64 = 5.0;
 /// Regions of one volume, on their way.
 type Row = Vec<f64>;
 
-/// Reads the volumes of one series after another from a folder.
-pub struct FolderSource {
+/// A volume that is asked for next.
+struct Ready {
+    ordered: Ordered<Row>,
+    measured: Instant,
+    begins_run: bool,
+}
+
+/// A way in for images.
+pub trait Arrivals {
+    /// Looks for what is new.
+    ///
+    /// # Errors
+    /// The way is closed for now; it is tried again by itself.
+    fn refresh(&mut self, clock: &dyn Clock, faults: &FaultCounts) -> Result<(), SourceError>;
+
+    /// The next image that is complete, and when it was.
+    fn next(&mut self, now: Instant, faults: &FaultCounts) -> Option<(Scan, Instant)>;
+
+    /// When there is something to do that [`wait`](Self::wait) would not wake for.
+    fn due(&self) -> Option<Instant>;
+
+    /// Waits at most `timeout` for something to come.
+    fn wait(&mut self, timeout: Duration, now: Instant);
+}
+
+/// Reads the volumes of one series after another, as they come in through `A`.
+pub struct VolumeSource<A> {
     spec: BlockSpec,
     tr: f64,
-    delay: f64,
-    folder: std::path::PathBuf,
+    times: VolumeTimes,
     reduction: Reduction,
     /// The grid of the newest volume, and where each voxel of the label image lies on it.
     places: Option<(Grid, Vec<u32>)>,
     selection: Selection,
-    inbox: Inbox,
+    arrivals: A,
     stacks: Stacks,
     order: Order<Row>,
     /// What goes on as soon as it is asked for: of a series that another has followed.
-    ready: VecDeque<(Ordered<Row>, Instant)>,
+    ready: VecDeque<Ready>,
     clock: Arc<dyn Clock>,
     stats: Arc<SourceStats>,
     /// Series that have begun.
     begun: u32,
-    /// When volume 0 of the series would have begun: every other lies a whole number of TRs later.
-    origin: Option<Instant>,
+    /// Whether the next volume begins a series.
+    begins: bool,
+    /// Whether the last one that was pulled began a run.
+    begins_run: bool,
     newest: Option<Instant>,
     seq: u64,
     silent: bool,
 }
 
-impl FolderSource {
-    pub(super) fn new(
-        config: &FolderConfig,
+impl<A: Arrivals> VolumeSource<A> {
+    /// Reads the label image or mask that `config` names, before `open` opens the way in.
+    pub(in crate::acquisition) fn new(
+        config: &VolumeConfig,
         stats: Arc<SourceStats>,
         clock: Arc<dyn Clock>,
+        open: impl FnOnce() -> Result<A, SourceError>,
     ) -> Result<Self, SourceError> {
-        let reduction = Reduction::load(config.images(), Path::new(""))?;
-        let folder = config.path.clone();
+        let reduction = config.reduction()?;
         Ok(Self {
             spec: config.spec(&reduction),
             tr: config.tr,
-            delay: config.delay,
+            times: VolumeTimes::new(&config.clock, config.tr, config.delay, Arc::clone(&stats)),
             places: None,
             selection: Selection::new(config),
-            inbox: Inbox::new(folder.clone(), config, clock.as_ref()),
-            folder,
+            arrivals: open()?,
             stacks: Stacks::new(SLICES * config.tr),
             order: Order::new(PATIENCE * config.tr),
             ready: VecDeque::new(),
@@ -77,18 +102,29 @@ impl FolderSource {
             clock,
             stats,
             begun: 0,
-            origin: None,
+            begins: false,
+            begins_run: false,
             newest: None,
             seq: 0,
             silent: false,
         })
     }
 
+    /// Where the scanner's triggers come from, if its clock goes by them.
+    pub fn listen_to(&mut self, triggers: Arc<Triggers>) {
+        self.times.listen_to(triggers);
+    }
+
+    /// The way in.
+    pub fn arrivals(&self) -> &A {
+        &self.arrivals
+    }
+
     fn faults(&self) -> &FaultCounts {
         &self.stats.faults
     }
 
-    /// What one file brought.
+    /// What one file or object brought.
     fn take(&mut self, scan: Scan, now: Instant) {
         match scan {
             Scan::Slice(header, slice) => self.take_slice(&header, slice, now),
@@ -132,11 +168,13 @@ impl FolderSource {
             self.faults().add(Fault::Slices, unfinished);
             self.order = Order::new(PATIENCE * self.tr);
             self.begun += 1;
-            self.origin = None;
+            self.begins = true;
+            self.times.begin_series();
             if header.tr.is_some_and(|tr| (tr - self.tr).abs() > 0.01 * self.tr) {
                 tracing::warn!(header = header.tr, configured = self.tr, "the series has another TR (set `tr`)");
             }
         }
+        self.times.note(taken.number, header.acquired);
         Ok(taken.number)
     }
 
@@ -168,31 +206,31 @@ impl FolderSource {
     /// Moves what may go on at `now` to where it is asked for.
     fn advance(&mut self, now: Instant) {
         while let Some(mut ordered) = self.order.next(now) {
+            self.faults().add(Fault::Missing, u64::from(ordered.missing));
+            let began = self.times.began(ordered.number, ordered.came);
+            if began.paused {
+                ordered.missing = ordered.missing.max(1);
+            }
             if ordered.missing > 0 {
-                self.faults().add(Fault::Missing, u64::from(ordered.missing));
                 SourceStats::count(&self.stats.gaps);
             }
-            let into_series = f64::from(ordered.number) * self.tr;
-            let first = self.origin.is_none();
-            // Its acquisition has ended when it comes; and no series begins before the one before it is over.
-            let began = ordered.came - self.tr - self.delay;
-            let free = self.newest.map(|newest| newest + self.tr).filter(|free| *free > began);
-            let origin = *self.origin.get_or_insert(free.unwrap_or(began) - into_series);
-            if first && self.begun > 1 {
+            let begins_run = std::mem::take(&mut self.begins) && self.begun > 1;
+            if begins_run {
                 // What lies between two series was not measured, however many volumes that would be.
                 ordered.missing = ordered.missing.max(1);
             }
-            let measured = origin + into_series;
-            self.newest = Some(measured);
-            self.ready.push_back((ordered, measured));
+            self.newest = Some(began.at);
+            self.ready.push_back(Ready { ordered, measured: began.at, begins_run });
         }
     }
 
-    fn fill(&mut self, into: &mut Block, ordered: &Ordered<Row>, measured: Instant) {
+    fn fill(&mut self, into: &mut Block, ready: &Ready) {
+        let Ready { ordered, measured, begins_run } = ready;
+        self.begins_run = *begins_run;
         into.push(&ordered.volume);
         into.seq = self.seq;
         self.seq += 1;
-        into.measured_at = measured;
+        into.measured_at = *measured;
         into.arrived_at = self.clock.now();
         if ordered.missing > 0 {
             into.quality |= Quality::GAP;
@@ -205,36 +243,39 @@ impl FolderSource {
 
     /// How long there is nothing to do, in real time.
     fn idle(&self, now: Instant, timeout: Duration) -> Duration {
-        let due = self
-            .order
-            .deadline()
-            .map_or(self.inbox.due(), |at| if at < self.inbox.due() { at } else { self.inbox.due() });
-        Duration::try_from_secs_f64((due - now) / self.clock.speed()).unwrap_or_default().min(timeout)
+        let due = [self.order.deadline(), self.arrivals.due()].into_iter().flatten();
+        let Some(due) = due.map(|at| at.seconds()).reduce(f64::min) else { return timeout };
+        let left = (due - now.seconds()) / self.clock.speed();
+        Duration::try_from_secs_f64(left).unwrap_or_default().min(timeout)
     }
 }
 
-impl Source for FolderSource {
+impl<A: Arrivals> Source for VolumeSource<A> {
     fn spec(&self) -> &BlockSpec {
         &self.spec
+    }
+
+    fn begins_run(&self) -> bool {
+        self.begins_run
     }
 
     fn pull(&mut self, into: &mut Block, timeout: Duration) -> Result<Pull, SourceError> {
         into.clear();
         for wait in [true, false] {
             let now = self.clock.now();
-            let looked = self.inbox.refresh(self.clock.as_ref(), &self.stats.faults);
+            let looked = self.arrivals.refresh(self.clock.as_ref(), &self.stats.faults);
             while self.ready.is_empty() {
-                let Some(scan) = self.inbox.next(now, &self.stats.faults) else { break };
-                self.take(scan, now);
+                let Some((scan, came)) = self.arrivals.next(now, &self.stats.faults) else { break };
+                self.take(scan, came);
             }
             let given_up = self.stacks.expire(now);
             self.faults().add(Fault::Slices, given_up);
             self.advance(now);
-            if let Some((ordered, measured)) = self.ready.pop_front() {
-                self.fill(into, &ordered, measured);
+            if let Some(ready) = self.ready.pop_front() {
+                self.fill(into, &ready);
                 return Ok(Pull::Data);
             }
-            looked.map_err(|error| SourceError::Io { path: self.folder.display().to_string(), error })?;
+            looked?;
             if let Some(newest) = self.newest.filter(|_| !self.silent) {
                 let seconds = now - newest - self.tr;
                 if seconds > SILENCE * self.tr {
@@ -244,7 +285,8 @@ impl Source for FolderSource {
                 }
             }
             if wait {
-                self.inbox.wait(self.idle(now, timeout), now);
+                let idle = self.idle(now, timeout);
+                self.arrivals.wait(idle, now);
             }
         }
         Ok(Pull::Idle)

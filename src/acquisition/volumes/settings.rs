@@ -1,0 +1,164 @@
+//! What has to be said of volumes, whichever way they come in? Settings that every way shares, written once.
+
+use std::path::Path;
+
+use super::super::SourceError;
+use super::super::file::{Images, Reduction};
+use crate::frame::BlockSpec;
+
+/// Defines the configuration of a way in: its own settings, then those of volumes. (Serde's `flatten` would lose the line
+/// of a mistake, and the names of what may have been meant.)
+macro_rules! volume_config {
+    (@shared $(#[$about:meta])* pub struct $name:ident { $($own:tt)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($own)*
+            /// Seconds from volume to volume.
+            pub tr: f64,
+            /// A label image on the grid of the volumes; its axes may be stored in another order or direction.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub labels: Option<std::path::PathBuf>,
+            /// The names of `labels`: a BIDS dseg.tsv with columns `index` and `name`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub label_names: Option<std::path::PathBuf>,
+            /// Instead of `labels`: an image whose non-zero voxels become the columns.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub mask: Option<std::path::PathBuf>,
+            /// What the values are counted in; `a.u.` by default.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub unit: Option<crate::frame::Unit>,
+            /// Which series is read, by its description (NIfTI: by the file's name without its number): text in which `*`
+            /// stands for anything. By default any. Every series begins a new run.
+            #[serde(
+                default = "crate::acquisition::volumes::any",
+                skip_serializing_if = "crate::acquisition::volumes::is_any"
+            )]
+            pub series: String,
+            /// Which series is read, by its number; by default any.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub series_number: Option<u32>,
+            /// Of several series that match, `"first"` (the default) reads the one that came first until it is silent for
+            /// two TRs, then the next; `"newest"` goes over to another as soon as it begins.
+            #[serde(default)]
+            pub series_rule: crate::acquisition::volumes::SeriesRule,
+            /// Which echo is read; 1 by default.
+            #[serde(default = "crate::acquisition::volumes::first")]
+            pub echo: u32,
+            /// `"magnitude"` (the default) or `"phase"`.
+            #[serde(default)]
+            pub component: crate::acquisition::volumes::EchoComponent,
+            /// Which number counts a series' volumes; by default what makes sense for the flavour.
+            #[serde(default)]
+            pub number: crate::acquisition::volumes::NumberRule,
+            /// After how many seconds an image that does not become complete is given up; 10 by default.
+            #[serde(default = "crate::acquisition::volumes::patience")]
+            pub patience: f64,
+            /// What says when a volume was measured: `"arrival"` (the default), `"header"`, or
+            /// `{ trigger = { events = NAME } }`, the scanner's triggers.
+            #[serde(default)]
+            pub clock: crate::acquisition::timing::ClockRule,
+            /// Seconds from the end of a volume's acquisition to its arrival, which are taken from the time of arrival; 0 by
+            /// default. Negative where the scanner rests at the end of every TR, and volumes come before that is over.
+            #[serde(default)]
+            pub delay: f64,
+        }
+    };
+    ($(#[$about:meta])* pub struct $name:ident { $($own:tt)* }) => {
+        $crate::acquisition::volumes::volume_config! { @shared $(#[$about])* pub struct $name { $($own)* } }
+
+        impl $name {
+            /// What it says of volumes.
+            pub fn volumes(&self) -> crate::acquisition::volumes::VolumeConfig {
+                let $name { tr, unit, series_number, series_rule, echo, component, number, patience, delay, .. } = *self;
+                crate::acquisition::volumes::VolumeConfig {
+                    tr,
+                    labels: self.labels.clone(),
+                    label_names: self.label_names.clone(),
+                    mask: self.mask.clone(),
+                    unit,
+                    series: self.series.clone(),
+                    series_number,
+                    series_rule,
+                    echo,
+                    component,
+                    number,
+                    patience,
+                    clock: self.clock.clone(),
+                    delay,
+                }
+            }
+
+            /// The images that volumes are reduced with, so that they can be looked for elsewhere.
+            pub fn images_mut(&mut self) -> impl Iterator<Item = &mut std::path::PathBuf> {
+                [&mut self.labels, &mut self.label_names, &mut self.mask].into_iter().flatten()
+            }
+        }
+    };
+}
+pub(in crate::acquisition) use volume_config;
+
+volume_config! {
+    @shared
+    /// What every way in for volumes is told. Paths are taken as they are.
+    pub struct VolumeConfig {}
+}
+
+pub(in crate::acquisition) fn any() -> String {
+    "*".into()
+}
+pub(in crate::acquisition) fn is_any(series: &String) -> bool {
+    series == "*"
+}
+pub(in crate::acquisition) fn first() -> u32 {
+    1
+}
+pub(in crate::acquisition) fn patience() -> f64 {
+    10.0
+}
+
+impl VolumeConfig {
+    /// Checks the settings, as far as that is possible without the images; `way` is whose they are.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub(in crate::acquisition) fn validate(&self, way: &str) -> Result<(), SourceError> {
+        let wrong = |problem: String| Err(SourceError::Config(format!("{way}: {problem}")));
+        for (key, value) in [("tr", self.tr), ("patience", self.patience)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return wrong(format!("{key}: {value} is no positive number of seconds"));
+            }
+        }
+        if !(self.delay > -self.tr && self.delay.is_finite()) {
+            return wrong(format!("delay: {} is no number of seconds above −TR", self.delay));
+        }
+        if self.series.is_empty() {
+            return wrong("series: is empty (\"*\" takes any)".into());
+        }
+        Ok(())
+    }
+
+    /// What its blocks look like, from the label image or mask alone.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    pub(in crate::acquisition) fn shape(&self) -> Result<BlockSpec, SourceError> {
+        Ok(self.spec(&self.reduction()?))
+    }
+
+    pub(super) fn spec(&self, reduction: &Reduction) -> BlockSpec {
+        BlockSpec::new(reduction.channels.clone(), 1.0 / self.tr, 1)
+    }
+
+    /// Reads the images that volumes are reduced with.
+    pub(super) fn reduction(&self) -> Result<Reduction, SourceError> {
+        let images = Images {
+            labels: self.labels.as_deref(),
+            label_names: self.label_names.as_deref(),
+            mask: self.mask.as_deref(),
+            unit: self.unit,
+        };
+        Reduction::load(images, Path::new(""))
+    }
+}
