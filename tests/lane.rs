@@ -50,7 +50,7 @@ impl Source for Script {
             return Ok(Pull::End);
         }
         into.clear();
-        (into.run, into.seq) = (0, self.given as u64);
+        into.seq = self.given as u64;
         self.at += 1.0 / RATE;
         if self.given == self.hole.0 {
             self.at += self.hole.1;

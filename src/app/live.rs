@@ -10,10 +10,10 @@ use super::AppError;
 use super::candidates::Encoded;
 use super::control::{Controls, LaneHealth};
 use super::models::Models;
-use super::settings::{EventsInput, InputConfig, Settings, SourceConfig};
+use super::settings::{EventsInput, InputConfig, Settings};
+use super::triggers::TimedSources;
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
-use crate::acquisition::timing::Triggers;
 use crate::acquisition::{EventSource, Source, SourceError, SourceStats};
 use crate::encoders::{self, EncoderConfig, NetworkModel, RegionsInput};
 use crate::frame::{Clock, FrameKind, Instant, MonotonicClock, ScaledClock};
@@ -105,13 +105,6 @@ impl Settings {
         Ok(Session::new(id, clock))
     }
 
-    fn triggers(&self) -> BTreeMap<String, Arc<Triggers>> {
-        let of = |(name, source): (&String, &SourceConfig)| {
-            Some((name.clone(), Arc::new(Triggers::new(source.triggers()?))))
-        };
-        self.sources.iter().filter_map(of).collect()
-    }
-
     /// Starts every lane. Models are loaded and names resolved before the first thread starts; devices are opened on
     /// their own lanes, and tried again until they are there.
     ///
@@ -146,7 +139,7 @@ impl Settings {
             metrics,
             events: BTreeMap::new(),
             regions: BTreeMap::new(),
-            triggers: self.triggers(),
+            triggers: TimedSources::of(self),
         };
         let (features, specs, infer) = building.encoders()?;
         let networks = self.network_models(usize::MAX)?;
@@ -195,8 +188,8 @@ struct Building<'a> {
     events: BTreeMap<String, Arc<EventDoor>>,
     /// What encoders take of the regions of pictures, by their names.
     regions: BTreeMap<String, RegionsInput>,
-    /// What times the volumes of sources, by their names.
-    triggers: BTreeMap<String, Arc<Triggers>>,
+    /// What times the volumes of sources.
+    triggers: TimedSources,
 }
 
 struct Publishing {
@@ -363,20 +356,14 @@ impl Building<'_> {
                 Box::new(move |stats| Ok(Box::new(LslSource::open(&config, stats)?) as Box<dyn Source>))
             }
             InputConfig::Folder(config) => {
-                let (config, triggers) = (config.clone(), self.triggers.get(name).cloned());
-                Box::new(move |stats| {
-                    let mut source = config.open(stats, Arc::clone(&clock))?;
-                    source.listen_to(triggers.clone().unwrap_or_default());
-                    Ok(Box::new(source) as Box<dyn Source>)
-                })
+                let (config, triggers) = (config.clone(), self.triggers.of_source(name));
+                let open = move |stats| config.open(stats, Arc::clone(&clock));
+                Box::new(move |stats| Ok(Box::new(open(stats)?.timed_by(triggers.clone())) as Box<dyn Source>))
             }
             InputConfig::Afni(config) => {
-                let (config, triggers) = (config.clone(), self.triggers.get(name).cloned());
-                Box::new(move |stats| {
-                    let mut source = config.open(stats, Arc::clone(&clock))?;
-                    source.listen_to(triggers.clone().unwrap_or_default());
-                    Ok(Box::new(source) as Box<dyn Source>)
-                })
+                let (config, triggers) = (config.clone(), self.triggers.of_source(name));
+                let open = move |stats| config.open(stats, Arc::clone(&clock));
+                Box::new(move |stats| Ok(Box::new(open(stats)?.timed_by(triggers.clone())) as Box<dyn Source>))
             }
             InputConfig::Replay(_) => {
                 let recording = Mutex::new(self.recordings.samples.remove(name));
@@ -416,26 +403,13 @@ impl Building<'_> {
         self.settings.encoders.iter().enumerate().filter_map(of).collect()
     }
 
-    /// What times sources by the events of `events`.
-    fn timed_by(&self, events: &str) -> Vec<Arc<Triggers>> {
-        let timed = |(name, source): (&String, &SourceConfig)| {
-            source
-                .triggers()
-                .filter(|triggers| triggers.events == events)
-                .and_then(|_| self.triggers.get(name))
-                .cloned()
-        };
-        self.settings.sources.iter().filter_map(timed).collect()
-    }
-
     fn event_sources(&mut self) -> Result<(), AppError> {
         for (index, (name, config)) in self.settings.events.iter().enumerate() {
             let encoders = self.listeners(index);
             let stats: Arc<SourceStats> = Arc::default();
             let clock = Arc::clone(self.lanes.context().session.clock());
             let metrics = self.metrics.source(name, Arc::clone(&stats), &clock);
-            let triggers = self.timed_by(name);
-            let run_marker = config.run_marker.clone();
+            let (run_marker, triggers) = (config.run_marker.clone(), self.triggers.of_events(name));
             let door = Arc::new(EventDoor { encoders, run_marker, stats, metrics, triggers });
             self.events.insert(name.clone(), Arc::clone(&door));
             let open: OpenEvents = match &config.input {

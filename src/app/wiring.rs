@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::AppError;
 use super::settings::{EventsInput, InputConfig, Settings, SourceConfig};
 use crate::acquisition::file::{self, Recording, Speed};
-use crate::acquisition::timing::{ClockRule, TriggerConfig};
 use crate::config;
 use crate::encoders::EncoderConfig;
 use crate::frame::{BlockSpec, Channel, Instant, PrepareError, Stage, Unit};
@@ -262,19 +261,6 @@ impl SourceConfig {
             InputConfig::Replay(_) => {}
         }
         self.stages().map_err(|error| AppError::Chain { name: name.into(), error }).map(drop)
-    }
-
-    /// The events that its volumes are timed by.
-    pub fn triggers(&self) -> Option<&TriggerConfig> {
-        let clock = match &self.input {
-            InputConfig::Folder(folder) => &folder.clock,
-            InputConfig::Afni(afni) => &afni.clock,
-            InputConfig::Lsl(_) | InputConfig::Replay(_) | InputConfig::Synthetic(_) => return None,
-        };
-        match clock {
-            ClockRule::Trigger(triggers) => Some(triggers),
-            ClockRule::Arrival | ClockRule::Header => None,
-        }
     }
 
     /// Its stages, in order.

@@ -134,6 +134,8 @@ impl SourceLane {
             for decoder in decoders.iter_mut() {
                 decoder.take_weights(context);
             }
+            // What a source does not count itself is the session's to count.
+            block.run = 0;
             match source.pull(&mut block, PULL) {
                 Ok(Pull::Data) => {
                     if std::mem::take(&mut silent) {
@@ -145,7 +147,8 @@ impl SourceLane {
                     }
                     let series = source.begins_run();
                     if series || (block.quality.contains(Quality::GAP) && self.is_long(newest, &block, chain)) {
-                        self.begin_run(&block, chain, context);
+                        let why = if series { "with a series" } else { "after a long gap" };
+                        self.begin_run(why, &block, chain, context);
                     }
                     block.run += context.session.run_at(block.measured_at);
                     newest = Some(block.measured_at);
@@ -188,13 +191,13 @@ impl SourceLane {
         newest.is_some_and(|t| block.time_of(0, chain.input().period()) - t > self.run_gap)
     }
 
-    fn begin_run(&self, block: &Block, chain: &mut Chain, context: &LaneContext) {
+    fn begin_run(&self, why: &str, block: &Block, chain: &mut Chain, context: &LaneContext) {
         if self.is_target {
             let run = context.session.begin_run(block.time_of(0, chain.input().period()));
-            tracing::info!(source = self.name, run, "a new run begins after a long gap, or with a series");
+            tracing::info!(source = self.name, run, "a new run begins {why}");
         } else {
             chain.begin_run();
-            tracing::info!(source = self.name, "begins anew after a long gap, or with a series");
+            tracing::info!(source = self.name, "begins anew {why}");
         }
     }
 }

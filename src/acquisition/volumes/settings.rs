@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::super::SourceError;
-use super::super::file::{Images, Reduction};
+use crate::acquisition::SourceError;
+use crate::acquisition::file::{Images, Reduction};
 use crate::frame::BlockSpec;
 
-/// Defines the configuration of a way in: its own settings, then those of volumes. (Serde's `flatten` would lose the line
-/// of a mistake, and the names of what may have been meant.)
+/// Defines the configuration of a way in: its own settings, then those of volumes. (Serde's `flatten` would lose the
+/// line of a mistake, and the names of what may have been meant.)
 macro_rules! volume_config {
     (@shared $(#[$about:meta])* pub struct $name:ident { $($own:tt)* }) => {
         $(#[$about])*

@@ -110,9 +110,12 @@ impl<A: Arrivals> VolumeSource<A> {
         })
     }
 
-    /// Where the scanner's triggers come from, if its clock goes by them.
-    pub fn listen_to(&mut self, triggers: Arc<Triggers>) {
-        self.times.listen_to(triggers);
+    /// The same, with the scanner's triggers, if its clock goes by them.
+    pub fn timed_by(mut self, triggers: Option<Arc<Triggers>>) -> Self {
+        if let Some(triggers) = triggers {
+            self.times.listen_to(triggers);
+        }
+        self
     }
 
     /// The way in.
