@@ -15,9 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant as RealInstant};
 
-use neurod::acquisition::folder::{Fault, FolderConfig, FolderSource};
+use neurod::acquisition::folder::{FolderConfig, FolderSource};
+use neurod::acquisition::volumes::Fault;
 use neurod::acquisition::{Pull, Source, SourceError, SourceStats};
 use neurod::frame::{Block, Clock, Instant, MonotonicClock, Quality, VirtualClock};
+use neurod::ridge::{FeatureTimeline, LagsConfig};
 use neurod::scanner::{Export, ExportConfig, Flavour, ScanFault};
 
 const TR: f64 = 2.0;
@@ -126,9 +128,41 @@ fn rows(source: &mut FolderSource, block: &mut Block, rows: &mut Vec<Row>) {
     }
 }
 
-fn resident() -> usize {
+/// Bytes of the process, and bytes of its heap that are in use.
+fn memory() -> [usize; 2] {
     let text = fs::read_to_string("/proc/self/statm").unwrap();
-    text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    let resident = text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096;
+    // SAFETY: mallinfo2 takes nothing and returns a plain struct.
+    let heap = unsafe { libc::mallinfo2() };
+    [resident, heap.uordblks + heap.hblkhd]
+}
+
+/// In volume `n` the value `n` is shown. Rows of the design, made where a source says that its volumes lie, have to be
+/// those of the volumes that it gives.
+fn designs_are_aligned(came: &[Row]) {
+    let lags = LagsConfig::Fir(vec![0.0, TR, 3.0 * TR]).build().unwrap();
+    let mut shown = FeatureTimeline::events(1);
+    let mut known = 0;
+    // All are as late as the first file was, for by arrival it is the first that tells.
+    let late = (came[0].measured - (came[0].number - 1) as f64 * TR) / TR;
+    assert!((0.0..0.5).contains(&late), "{late} TR");
+    for row in came {
+        while known < row.number + 1 {
+            shown.push(known as f64 * TR, (known + 1) as f64 * TR, &[(known + 1) as f64]);
+            known += 1;
+        }
+        let mut design = [0.0; 3];
+        lags.row(&shown, row.measured, TR, &mut design);
+        for (value, lag) in design.into_iter().zip([0.0, 1.0, 3.0]) {
+            let due = row.number as f64 - lag;
+            assert!(
+                due <= 0.0 || (value - due - late).abs() < 1e-6,
+                "volume {} met what was shown in {value}",
+                row.number
+            );
+        }
+        shown.forget(row.measured - 10.0 * TR);
+    }
 }
 
 /// Exports `volumes` in virtual time with faults of every kind, and holds what came against the truth.
@@ -140,7 +174,7 @@ fn survives(flavour: Flavour, volumes: usize, faults: &str) {
     let mut block = Block::new(source.spec());
     let (mut came, mut truth) = (Vec::new(), BTreeMap::new());
     let mut next = export.next_writing().unwrap();
-    let (mut now, mut early, mut written) = (0.0, 0, Vec::new());
+    let (mut now, mut early, mut written) = (0.0, None, Vec::new());
     rows(&mut source, &mut block, &mut came);
     loop {
         while let Some(writing) = next.take_if(|w| w.at <= now) {
@@ -162,8 +196,8 @@ fn survives(flavour: Flavour, volumes: usize, faults: &str) {
                 !old
             });
         }
-        if came.len() == 300 && early == 0 {
-            early = resident();
+        if early.is_none() && now >= 1000.0 * TR {
+            early = Some(memory());
         }
         if next.is_none() && now > volumes as f64 * TR + 40.0 {
             break;
@@ -175,7 +209,9 @@ fn survives(flavour: Flavour, volumes: usize, faults: &str) {
     assert_eq!(truth.len(), volumes);
     let kinds = [S::Drop, S::Duplicate, S::Reorder, S::Delay, S::Truncate, S::Cut, S::SecondSeries, S::WrongDims];
     for kind in kinds {
-        assert!(count(kind) >= 5, "{kind:?} only {} times", count(kind));
+        // One in twenty, where there are enough of them for chance to be fair.
+        let least = if volumes > 5000 { volumes as u64 / 20 } else { 5 };
+        assert!(count(kind) >= least, "{kind:?} only {} times", count(kind));
     }
     // Rows: in order, each in its place in time, a gap told before each that lacks its predecessor, none lost that came.
     let gone = |n: u64| matches!(truth[&n], S::Drop | S::Delay | S::Cut | S::WrongDims);
@@ -187,6 +223,7 @@ fn survives(flavour: Flavour, volumes: usize, faults: &str) {
         assert!((row.measured - aligned).abs() < 1e-6, "volume {} at {}", row.number, row.measured);
         assert_eq!(row.gap, row.number > 1 && gone(row.number - 1), "volume {}", row.number);
     }
+    designs_are_aligned(&came);
     // Faults: every one, by kind. A volume of slices is as many files.
     let files = if flavour == Flavour::Classic { DIMS[2] as u64 } else { 1 };
     let last = volumes as u64;
@@ -201,16 +238,18 @@ fn survives(flavour: Flavour, volumes: usize, faults: &str) {
         ("wrong_grid", files * count(S::WrongDims)),
         ("truncated", count(S::Cut)),
         ("partial", count(S::Cut) + count(S::Truncate)),
-        ("early", missing_runs(&truth, &due) + count(S::Reorder)),
+        // The last volume has no successor that could be early.
+        ("early", missing_runs(&truth, &due) + count(S::Reorder) - u64::from(truth[&last] == S::Reorder)),
     ]);
     if flavour == Flavour::Classic {
         expected.insert("slices", count(S::Cut));
     }
     assert_eq!(found, expected, "{flavour:?}");
-    if early > 0 {
-        let grown = resident().saturating_sub(early);
-        println!("{flavour:?}: {volumes} volumes, {found:?}, {grown} bytes more than after 300");
-        assert!(grown < 24 << 20, "{grown} bytes more than after 300 volumes");
+    if let (Some(early), true) = (early, volumes > 5000) {
+        let [grown, heap] = [0, 1].map(|i| memory()[i].saturating_sub(early[i]));
+        println!("{flavour:?}: {volumes} volumes, {found:?}; {grown} bytes more than after 1000, {heap} on the heap");
+        // What this test notes of ten thousand volumes takes up to 2 MB.
+        assert!(grown < 16 << 20 && heap < 3 << 20, "{grown} bytes more than after 1000 volumes, {heap} on the heap");
     }
 }
 
@@ -221,8 +260,9 @@ fn missing_runs(truth: &BTreeMap<u64, ScanFault>, due: &[u64]) -> u64 {
     due.iter().filter(|n| **n > 1 && gone(&(**n - 1))).count() as u64
 }
 
+/// Of the volumes that may have one, so that 5 % of all have each: 40 % are faulty.
 const FAULTS: &str =
-    "drop=0.03,duplicate=0.03,reorder=0.03,delay=0.03,truncate=0.03,cut=0.03,second-series=0.03,wrong-dims=0.03";
+    "drop=0.08,duplicate=0.08,reorder=0.08,delay=0.08,truncate=0.08,cut=0.08,second-series=0.08,wrong-dims=0.08";
 
 #[test]
 fn ten_thousand_mosaics_with_every_fault() {
@@ -344,6 +384,79 @@ fn the_next_series_begins_a_gap_and_never_before_the_last_has_ended() {
     rows(&mut source, &mut block, &mut came);
     let last = came.last().unwrap();
     assert_eq!((came.len(), last.number, last.gap, last.measured), (3, 1, true, 18.0));
+}
+
+#[test]
+fn the_newest_series_takes_over_at_once_and_begins_a_run() {
+    let bench = Bench::new(6);
+    let mut export = bench.export(Flavour::Mosaic, "second-series=1.0");
+    let mut files = BTreeMap::new();
+    while let Some(writing) = export.next_writing().unwrap() {
+        files.insert(writing.name, writing.bytes);
+    }
+    let clock = Arc::new(VirtualClock::default());
+    let config = watching(bench.folder.path(), "tr = 2.0\npoll = 0.02\nseries_rule = \"newest\"");
+    let stats = Arc::new(SourceStats::default());
+    let mut source = config.open(Arc::clone(&stats), Arc::clone(&clock) as _).unwrap();
+    let mut block = Block::new(source.spec());
+    let mut came = Vec::new();
+    rows(&mut source, &mut block, &mut came);
+    let mut begun = Vec::new();
+    let arrivals = [
+        (2.0, "007_000001_0.dcm"),
+        (4.0, "007_000002_0.dcm"),
+        (4.5, "008_000001_0.dcm"),
+        (4.6, "007_000003_0.dcm"),
+        (6.5, "008_000002_0.dcm"),
+    ];
+    for (now, name) in arrivals {
+        clock.advance_to(Instant::from_seconds(now));
+        bench.write(name, &files[name]);
+        let before = came.len();
+        rows(&mut source, &mut block, &mut came);
+        if came.len() > before {
+            begun.push(source.begins_run());
+        }
+    }
+    assert_eq!(begun, [false, false, true, false]);
+    let told: Vec<(u64, bool, f64)> = came.iter().map(|row| (row.number, row.gap, row.measured)).collect();
+    // The series before was measured until 4; what it sends later is left out.
+    assert_eq!(told, [(1, false, 0.0), (2, false, 2.0), (1, true, 4.0), (2, false, 6.0)]);
+    assert_eq!(stats.faults.of(Fault::OtherSeries), 1);
+}
+
+#[test]
+fn a_header_tells_when_a_volume_was_measured_however_late_its_file() {
+    let bench = Bench::new(40);
+    for flavour in [Flavour::Mosaic, Flavour::Classic, Flavour::Enhanced] {
+        let _ = fs::remove_dir_all(&bench.export);
+        fs::create_dir(&bench.export).unwrap();
+        let mut export = bench.export(flavour, "drop=0.3");
+        let clock = Arc::new(VirtualClock::default());
+        let (mut source, stats) = bench.source(Arc::clone(&clock) as _, "clock = \"header\"");
+        let mut block = Block::new(source.spec());
+        let mut came = Vec::new();
+        rows(&mut source, &mut block, &mut came);
+        while let Some(writing) = export.next_writing().unwrap() {
+            // Files are late by up to 0.8 s, the first by 2.5 s, and that of volume 9 not at all.
+            let number = (writing.at / TR).round() as u64;
+            let late = if number == 1 { 2.5 } else { 0.1 * (number * 5 % 9) as f64 };
+            clock.advance_to(Instant::from_seconds(writing.at + late));
+            bench.write(&writing.name, &writing.bytes);
+            // The folder is looked into every 0.02 s.
+            clock.advance_to(clock.now() + 0.03);
+            rows(&mut source, &mut block, &mut came);
+        }
+        assert!(came.len() > 25 && came.len() < 40, "{flavour:?}: {} came", came.len());
+        for Row { number, measured, .. } in &came {
+            let off = measured - (number - 1) as f64 * TR;
+            let most = if *number > 9 { 0.1 } else { 2.6 };
+            assert!((-1e-3..most).contains(&off), "{flavour:?}: volume {number} is {off} s off");
+        }
+        let counted = [Fault::Untimed, Fault::Paused, Fault::OtherTr].map(|fault| stats.faults.of(fault));
+        assert_eq!(counted, [0; 3], "{flavour:?}");
+        assert!(stats.clock_offset() < -1e8, "{flavour:?}: the scanner counts from 1970, we from 0");
+    }
 }
 
 #[test]
