@@ -117,7 +117,8 @@ pub enum Command {
     /// Export a recording volume by volume, as a scanner would, with the faults that scanners have
     #[command(after_help = "Examples:
   neurod scanner bold.nii.gz --to export
-  neurod scanner bold.nii.gz --to export --format mosaic --speed 10 --faults drop=0.02,duplicate=0.01 --seed 7")]
+  neurod scanner bold.nii.gz --to export --format mosaic --speed 10 --faults drop=0.02,duplicate=0.01 --seed 7
+  neurod scanner bold.nii.gz --to export --jitter 0.4 --triggers TTL")]
     Scanner(ScannerArgs),
     /// Measure this machine: filter, ridge, prediction
     #[command(after_help = "Examples:

@@ -33,6 +33,8 @@ struct Script {
     pulls: usize,
     /// Before which pull the silence lies, and how long it is.
     hole: (usize, f64),
+    /// With which pull a series begins.
+    series: Option<usize>,
     given: usize,
     at: f64,
     allocated: Arc<Mutex<Vec<u64>>>,
@@ -48,7 +50,7 @@ impl Source for Script {
             return Ok(Pull::End);
         }
         into.clear();
-        (into.run, into.seq) = (0, self.given as u64);
+        into.seq = self.given as u64;
         self.at += 1.0 / RATE;
         if self.given == self.hole.0 {
             self.at += self.hole.1;
@@ -59,6 +61,9 @@ impl Source for Script {
         (into.measured_at, into.arrived_at) = (Instant::from_seconds(self.at), Instant::from_seconds(self.at));
         self.given += 1;
         Ok(Pull::Data)
+    }
+    fn begins_run(&self) -> bool {
+        self.series.is_some_and(|series| self.given == series + 1)
     }
 }
 
@@ -71,6 +76,15 @@ impl FramePort for Port {
 
 /// Runs a whole lane on this thread: the runs of the blocks that came out, and what was allocated by every pull.
 fn run(pulls: usize, hole: (usize, f64), is_target: bool) -> (Vec<u32>, Vec<u64>, Session) {
+    run_series(pulls, hole, is_target, None)
+}
+
+fn run_series(
+    pulls: usize,
+    hole: (usize, f64),
+    is_target: bool,
+    series: Option<usize>,
+) -> (Vec<u32>, Vec<u64>, Session) {
     let session = Session::new("lane", Arc::new(MonotonicClock));
     let context =
         LaneContext::new(session.clone(), Arc::new(Port), Arc::new(NoOutlets), Arc::new(Status::default()), None);
@@ -97,7 +111,15 @@ fn run(pulls: usize, hole: (usize, f64), is_target: bool) -> (Vec<u32>, Vec<u64>
         name: "eeg".into(),
         open: Box::new(move |_| {
             let allocated = Arc::clone(&noted);
-            Ok(Box::new(Script { spec: opened.clone(), pulls: listening, hole, given: 0, at: 100.0, allocated }))
+            Ok(Box::new(Script {
+                spec: opened.clone(),
+                pulls: listening,
+                hole,
+                series,
+                given: 0,
+                at: 100.0,
+                allocated,
+            }))
         }),
         stages: Box::new(|| {
             let chain = ["bandpass = { low = 1.0, high = 40.0, order = 4 }", "reference = \"average\""];
@@ -145,4 +167,13 @@ fn a_long_silence_of_a_target_is_everybodys_new_run_and_that_of_another_source_i
     assert_eq!((runs[49], runs[50], session.run_at(Instant::from_seconds(1e6))), (0, 0, 0));
     let (runs, _, session) = run(100, (50, 20.0), true);
     assert_eq!((runs[50], session.run_at(Instant::from_seconds(1e6))), (0, 0), "not longer than run_gap");
+}
+
+#[test]
+fn a_series_begins_a_run_without_any_silence() {
+    let (runs, _, session) = run_series(100, (usize::MAX, 0.0), true, Some(60));
+    assert_eq!((runs[59], runs[60], runs[99]), (0, 1, 1));
+    assert_eq!(session.run_at(Instant::from_seconds(1e6)), 1, "everybody's, where it is a target");
+    let (runs, _, session) = run_series(100, (usize::MAX, 0.0), false, Some(60));
+    assert_eq!((runs[60], session.run_at(Instant::from_seconds(1e6))), (0, 0), "else its own alone");
 }

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panicking")]
 
 mod common;
+#[path = "common/daemon.rs"]
+mod daemon;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use daemon::{Daemon, until};
 use neurod::scanner::{Export, ExportConfig, Flavour, Writing};
 
 /// A recording of three volumes on a tilted grid, made by nibabel.
@@ -73,6 +76,10 @@ fn the_configurations_that_are_shipped_are_understood() {
         settings.plan().unwrap();
         assert!(!settings.needs_lsl() && !settings.is_recorded());
     }
+    let unknown = "[sources.scan.input.folder]\npath = \"x\"\ntr = 2.0\nclock.trigger = { events = \"tll\" }\n\
+                   [events.ttl]\ninput.api = {}\n";
+    let told = toml::from_str::<neurod::app::Settings>(unknown).unwrap().plan().unwrap_err().to_string();
+    assert!(told.contains("clock.trigger.events") && told.contains("ttl"), "{told}");
 }
 
 #[test]
@@ -87,17 +94,89 @@ fn the_command_exports_and_says_what_went_wrong() {
     let truth = folder.path().join("truth.tsv");
     let done = scan(&["--format", "dicom", "--speed", "max", "--faults", "drop=1", "--truth", truth.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success() && said.ends_with("export: none 2, drop 1\n"), "{said}");
-    assert_eq!(fs::read_to_string(&truth).unwrap(), "volume\tfault\n1\tdrop\n2\tnone\n3\tnone\n");
-    assert_eq!(fs::read_dir(folder.path().join("export")).unwrap().count(), 14);
+    assert!(done.status.success() && said.ends_with("export: none 1, drop 2\n"), "{said}");
+    assert_eq!(fs::read_to_string(&truth).unwrap(), "volume\tfault\n1\tdrop\n2\tnone\n3\tdrop\n");
+    assert_eq!(fs::read_dir(folder.path().join("export")).unwrap().count(), 7);
     for (more, problem) in [
         (&["--speed", "max"][..], "is not empty (give the export a folder of its own)"),
         (&["--speed", "0"], "--speed 0: is neither a positive number nor `max`"),
         (&["--faults", "dorp=1"], "--faults: dorp: no such fault (there are drop, duplicate, reorder"),
         (&["--tr", "-1"], "--tr -1: is no positive number of seconds"),
+        (&["--jitter", "nan"], "--jitter NaN: is not 0 or more seconds"),
+        (&["--speed", "max", "--triggers", "ttl"], "--triggers with --speed max"),
     ] {
         let done = scan(more);
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert!(!done.status.success() && said.contains(problem), "{said}");
     }
+}
+
+#[test]
+fn volumes_are_timed_by_triggers_while_their_files_come_late() {
+    let Some(python) = common::lsl::python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let api = at("lsl_api.cfg");
+    fs::write(&api, "[multicast]\nResolveScope = machine\n[log]\nlevel = -3\n").unwrap();
+    // In volume n every voxel is n.
+    let script = "import sys, numpy as np, nibabel as nib
+a = np.diag([3.0, 3.0, 3.0, 1.0]); v = np.ones((6, 5, 4, 1), 'int16')
+nib.Nifti1Image(v[..., 0], a).to_filename(sys.argv[1] + '/labels.nii')
+nib.Nifti1Image(v * np.arange(1, 31, dtype='int16'), a).to_filename(sys.argv[1] + '/bold.nii')";
+    let done = Command::new(&python).args(["-c", script]).arg(folder.path()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let name = common::lsl::unique("ttl");
+    fs::create_dir(at("export")).unwrap();
+    let config = format!(
+        "[sources.scanner.input.folder]\npath = {:?}\nlabels = {:?}\ntr = 0.5\npoll = 0.05\n\
+         clock.trigger = {{ events = \"ttl\", label = \"volume\" }}\n\
+         [events.ttl]\ninput.lsl = {{ name = \"{name}\" }}\n\
+         [encoders.kind.columns]\nevents = \"ttl\"\ncolumns = [{{ name = \"trial_type\", is = \"volume\" }}]\n\
+         [predictors.regions]\nfeatures = [\"kind\"]\ntargets = \"scanner\"\n\
+         [sinks.jsonl]\npath = {:?}\n",
+        at("export"),
+        at("labels.nii"),
+        at("frames.jsonl")
+    );
+    let mut daemon = Daemon::start_with(folder.path(), &config, |command| {
+        command.env("LSLAPICFG", &api);
+    });
+    daemon.wait_until_ready();
+    let mut scanner = Command::new(env!("CARGO_BIN_EXE_neurod"))
+        .args(["scanner", "--tr", "0.5", "--jitter", "0.45", "--seed", "3", "--triggers", &name, "--truth"])
+        .arg(at("truth.tsv"))
+        .arg("--to")
+        .arg(at("export"))
+        .arg(at("bold.nii"))
+        .env("LSLAPICFG", &api)
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the scan", 60.0, || scanner.try_wait().unwrap());
+    let samples = "neurod_source_samples_total{source=\"scanner\"}";
+    until("thirty volumes", 20.0, || (daemon.metric(samples) == Some(30.0)).then_some(()));
+    let untimed = daemon.metric("neurod_source_faults_total{source=\"scanner\",fault=\"untimed\"}").unwrap_or(0.0);
+    daemon.signal("TERM");
+    assert!(daemon.end(5.0).success());
+
+    let truth = fs::read_to_string(at("truth.tsv")).unwrap();
+    let triggers: Vec<f64> =
+        truth.lines().skip(1).map(|line| line.split('\t').nth(2).unwrap().parse().unwrap()).collect();
+    let frames = fs::read_to_string(at("frames.jsonl")).unwrap();
+    let frames = frames.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let (mut off, mut late) = (Vec::new(), Vec::new());
+    for frame in frames.filter(|frame| frame["kind"] == "measured") {
+        let number = frame["values"][0].as_f64().unwrap() as usize;
+        let [target, arrived] = ["t_target", "t_arrived"].map(|key| frame[key].as_f64().unwrap());
+        off.push((number, target - triggers[number - 1]));
+        late.push(arrived - triggers[number - 1] - 0.5);
+    }
+    assert_eq!(off.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (1..=30).collect::<Vec<_>>());
+    // Until the offset of the sender's clock is known, which takes a second or two, arrivals tell.
+    assert!(untimed <= 8.0, "{untimed} volumes before the first trigger");
+    let timed = off.get(untimed as usize + 1..).unwrap();
+    assert!(timed.iter().all(|(_, off)| off.abs() < 2e-3), "{timed:?}");
+    let [least, most] = [f64::min as fn(f64, f64) -> f64, f64::max].map(|of| late.iter().copied().reduce(of).unwrap());
+    assert!(most - least > 0.2, "files were late by {least} to {most} s");
 }

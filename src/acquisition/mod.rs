@@ -1,5 +1,6 @@
 //! Where do samples come from? Devices and recordings, each read on a thread of its own.
 
+pub mod afni;
 pub mod association;
 pub mod dicom;
 pub mod file;
@@ -7,6 +8,7 @@ pub mod folder;
 pub mod lsl;
 pub mod receiver;
 pub mod synthetic;
+pub mod timing;
 pub mod volumes;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,6 +46,12 @@ pub trait Source {
     /// # Errors
     /// What cannot be read any further, by name and with the fix; the source stays usable and the lane retries.
     fn pull(&mut self, into: &mut Block, timeout: Duration) -> Result<Pull, SourceError>;
+
+    /// Whether the block that was pulled last begins a run: a scanner's next series does. Recordings number their runs
+    /// themselves.
+    fn begins_run(&self) -> bool {
+        false
+    }
 }
 
 /// Reads events: stimuli, ratings, markers.

@@ -11,6 +11,7 @@ use super::candidates::Encoded;
 use super::control::{Controls, LaneHealth};
 use super::models::Models;
 use super::settings::{EventsInput, InputConfig, Settings};
+use super::triggers::TimedSources;
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
 use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
 use crate::acquisition::{EventSource, Source, SourceError, SourceStats};
@@ -141,6 +142,7 @@ impl Settings {
             metrics,
             events: BTreeMap::new(),
             regions: BTreeMap::new(),
+            triggers: TimedSources::of(self),
         };
         let (features, specs, infer) = building.encoders()?;
         let networks = self.network_models(usize::MAX)?;
@@ -189,6 +191,8 @@ struct Building<'a> {
     events: BTreeMap<String, Arc<EventDoor>>,
     /// What encoders take of the regions of pictures, by their names.
     regions: BTreeMap<String, RegionsInput>,
+    /// What times the volumes of sources.
+    triggers: TimedSources,
 }
 
 struct Publishing {
@@ -355,12 +359,19 @@ impl Building<'_> {
                 Box::new(move |stats| Ok(Box::new(LslSource::open(&config, stats)?) as Box<dyn Source>))
             }
             InputConfig::Folder(config) => {
-                let config = config.clone();
-                Box::new(move |stats| Ok(Box::new(config.open(stats, Arc::clone(&clock))?) as Box<dyn Source>))
+                let (config, triggers) = (config.clone(), self.triggers.of_source(name));
+                let open = move |stats| config.open(stats, Arc::clone(&clock));
+                Box::new(move |stats| Ok(Box::new(open(stats)?.timed_by(triggers.clone())) as Box<dyn Source>))
             }
             InputConfig::Dicom(config) => {
-                let config = config.clone();
-                Box::new(move |stats| Ok(Box::new(config.open(stats, Arc::clone(&clock))?) as Box<dyn Source>))
+                let (config, triggers) = (config.clone(), self.triggers.of_source(name));
+                let open = move |stats| config.open(stats, Arc::clone(&clock));
+                Box::new(move |stats| Ok(Box::new(open(stats)?.timed_by(triggers.clone())) as Box<dyn Source>))
+            }
+            InputConfig::Afni(config) => {
+                let (config, triggers) = (config.clone(), self.triggers.of_source(name));
+                let open = move |stats| config.open(stats, Arc::clone(&clock));
+                Box::new(move |stats| Ok(Box::new(open(stats)?.timed_by(triggers.clone())) as Box<dyn Source>))
             }
             InputConfig::Replay(_) => {
                 let recording = Mutex::new(self.recordings.samples.remove(name));
@@ -406,7 +417,8 @@ impl Building<'_> {
             let stats: Arc<SourceStats> = Arc::default();
             let clock = Arc::clone(self.lanes.context().session.clock());
             let metrics = self.metrics.source(name, Arc::clone(&stats), &clock);
-            let door = Arc::new(EventDoor { encoders, run_marker: config.run_marker.clone(), stats, metrics });
+            let (run_marker, triggers) = (config.run_marker.clone(), self.triggers.of_events(name));
+            let door = Arc::new(EventDoor { encoders, run_marker, stats, metrics, triggers });
             self.events.insert(name.clone(), Arc::clone(&door));
             let open: OpenEvents = match &config.input {
                 // These come through the controls.

@@ -11,6 +11,7 @@ mod networks;
 pub mod offline;
 pub mod reload;
 mod settings;
+mod triggers;
 pub mod wiring;
 
 use thiserror::Error;

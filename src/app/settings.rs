@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::acquisition::afni::AfniConfig;
 use crate::acquisition::file::ReplayConfig;
 use crate::acquisition::folder::FolderConfig;
 use crate::acquisition::lsl::{LslConfig, LslMarkersConfig};
@@ -106,6 +107,8 @@ pub enum InputConfig {
     Folder(FolderConfig),
     /// A DICOM node that a scanner sends images to, by C-STORE.
     Dicom(ReceiverConfig),
+    /// Volumes that are sent as to AFNI, over TCP.
+    Afni(AfniConfig),
     /// Recordings.
     Replay(ReplayConfig),
     /// Made-up EEG, the same for the same seed.

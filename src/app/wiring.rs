@@ -62,6 +62,7 @@ impl Settings {
                     folder.images_mut().for_each(rebase);
                 }
                 InputConfig::Dicom(receiver) => receiver.images_mut().for_each(rebase),
+                InputConfig::Afni(afni) => afni.images_mut().for_each(rebase),
                 InputConfig::Lsl(_) | InputConfig::Replay(_) | InputConfig::Synthetic(_) => {}
             }
         }
@@ -98,6 +99,11 @@ impl Settings {
                         format!("source \"{source}\" is no recording (input.replay)"),
                     ));
                 }
+            }
+        }
+        for (name, source) in &self.sources {
+            if let Some(triggers) = source.triggers() {
+                plan.event_source(&format!("sources.{name}.input: clock.trigger.events"), &triggers.events)?;
             }
         }
         for (name, encoder) in &self.encoders {
@@ -241,7 +247,11 @@ impl Settings {
     pub fn speed(&self) -> Result<Speed, AppError> {
         let speeds = self.sources.iter().filter_map(|(name, s)| match &s.input {
             InputConfig::Replay(replay) => Some((name, replay.speed)),
-            InputConfig::Lsl(_) | InputConfig::Folder(_) | InputConfig::Dicom(_) | InputConfig::Synthetic(_) => None,
+            InputConfig::Lsl(_)
+            | InputConfig::Folder(_)
+            | InputConfig::Dicom(_)
+            | InputConfig::Afni(_)
+            | InputConfig::Synthetic(_) => None,
         });
         let mut known: Option<(&String, Speed)> = None;
         for (name, speed) in speeds {
@@ -264,6 +274,7 @@ impl SourceConfig {
             InputConfig::Lsl(lsl) => lsl.validate().map_err(wrong)?,
             InputConfig::Folder(folder) => folder.validate().map_err(wrong)?,
             InputConfig::Dicom(receiver) => receiver.validate().map_err(wrong)?,
+            InputConfig::Afni(afni) => afni.validate().map_err(wrong)?,
             InputConfig::Synthetic(synthetic) => drop(synthetic.build(Default::default()).map_err(wrong)?),
             InputConfig::Replay(_) => {}
         }
@@ -299,6 +310,7 @@ impl SourceConfig {
             }),
             InputConfig::Folder(folder) => Ok(Some(folder.shape()?)),
             InputConfig::Dicom(receiver) => Ok(Some(receiver.shape()?)),
+            InputConfig::Afni(afni) => Ok(Some(afni.shape()?)),
             InputConfig::Replay(replay) => Ok(Some(replay.open(base, Default::default())?.samples.spec().clone())),
             InputConfig::Synthetic(synthetic) => Ok(Some(synthetic.build(Default::default())?.spec().clone())),
         }

@@ -31,7 +31,13 @@ pub struct ScannerArgs {
     /// Seconds from volume to volume, where the recording does not say or should be scanned at another pace
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub tr: Option<f64>,
-    /// Write which volume had which fault, as a table; not into the export's folder
+    /// Open an LSL stream of markers, and send "volume" when each volume begins: what a scanner's triggers are
+    #[arg(long, value_name = "NAME")]
+    pub triggers: Option<String>,
+    /// Hold files back by up to so many seconds, another for each: what busy networks do
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS", hide_default_value = true)]
+    pub jitter: f64,
+    /// Write which volume had which fault, and when its trigger came, as a table; not into the export's folder
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
 }

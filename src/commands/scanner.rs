@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,7 +13,10 @@ use super::signals;
 use crate::acquisition::association::Node;
 use crate::acquisition::file::Speed;
 use crate::cli::{ScanFormat, ScannerArgs};
-use crate::frame::{Clock, MonotonicClock};
+use crate::draws::Draws;
+use crate::frame::{Clock, Event, Instant, MonotonicClock};
+use crate::native;
+use crate::publish::lsl::LslMarkerOutlet;
 use crate::scanner::{Export, ExportConfig, FaultRates, Flavour, ScanFault, Sender, Sent, Writing};
 
 /// The longest sleep before the end is asked about again.
@@ -32,9 +35,17 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
             _ => bail!("--speed {text}: is neither a positive number nor `max`"),
         },
     };
+    let triggers = match (&args.triggers, speed) {
+        (Some(_), Speed::Max) => bail!("--triggers with --speed max: triggers come in time (give a factor)"),
+        (Some(name), Speed::Times(factor)) => Some((name, factor)),
+        (None, _) => None,
+    };
     let faults: FaultRates = args.faults.parse().map_err(|problem| anyhow::anyhow!("--faults: {problem}"))?;
     if let Some(tr) = args.tr.filter(|tr| !(*tr > 0.0 && tr.is_finite())) {
         bail!("--tr {tr}: is no positive number of seconds");
+    }
+    if !(args.jitter >= 0.0 && args.jitter.is_finite()) {
+        bail!("--jitter {}: is not 0 or more seconds", args.jitter);
     }
     let flavour = match args.format {
         ScanFormat::Dicom => Flavour::Classic,
@@ -45,32 +56,37 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
     let config = ExportConfig { flavour, faults, seed: args.seed, tr: args.tr };
     let mut export = Export::open(&args.recording, config)?;
     let mut way = Way::open(&args.to, flavour)?;
-    let mut truth = args.truth.as_deref().map(Truth::create).transpose()?;
+    let mut truth = args.truth.as_deref().map(|path| Truth::create(path, args.triggers.is_some())).transpose()?;
     let stop = signals::stop_asked()?;
+    let mut triggers = triggers.map(|(name, factor)| Triggers::open(name, &export, factor)).transpose()?;
+    if let Some(triggers) = &triggers {
+        eprintln!("triggers \"{}\": waiting for someone to listen", triggers.name);
+        while !triggers.outlet.wait_for_consumers(NAP.as_secs_f64()) && !stop.load(Ordering::Relaxed) {}
+    }
     let mut counts: BTreeMap<ScanFault, u64> = BTreeMap::new();
-    let began = MonotonicClock.now();
+    let (began, mut writings) = (MonotonicClock.now(), 0);
     loop {
         let writing = export.next_writing()?;
         for (volume, fault) in export.take_truth() {
             *counts.entry(fault).or_default() += 1;
             if let Some(truth) = &mut truth {
-                truth.note(volume, fault)?;
+                truth.note(volume, fault, triggers.as_ref().map(|triggers| began + triggers.due(volume - 1)))?;
             }
         }
         let Some(writing) = writing else { break };
         if let Speed::Times(factor) = speed {
-            loop {
-                let left = writing.at / factor - (MonotonicClock.now() - began);
-                if left <= 0.0 || stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                std::thread::sleep(Duration::try_from_secs_f64(left).unwrap_or(NAP).min(NAP));
+            let held = args.jitter * Draws::new(args.seed, writings).uniform();
+            let due = writing.at / factor + held;
+            if let Some(triggers) = &mut triggers {
+                triggers.send_until(due, began, &stop)?;
             }
+            wait_until(began + due, &stop);
         }
         if stop.load(Ordering::Relaxed) {
             break;
         }
         way.put(&writing)?;
+        writings += 1;
     }
     if let Some(truth) = truth {
         truth.finish()?;
@@ -148,18 +164,65 @@ impl Way {
     }
 }
 
-/// Which volume had which fault: a table.
+/// Waits until `at`, or until the end is asked for.
+fn wait_until(at: Instant, stop: &AtomicBool) {
+    loop {
+        let left = at - MonotonicClock.now();
+        if left <= 0.0 || stop.load(Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep(Duration::try_from_secs_f64(left).unwrap_or(NAP).min(NAP));
+    }
+}
+
+/// The scanner's triggers: a marker when each volume begins.
+struct Triggers {
+    name: String,
+    outlet: LslMarkerOutlet,
+    sent: u64,
+    volumes: u64,
+    /// Real seconds from one to the next.
+    every: f64,
+}
+
+impl Triggers {
+    fn open(name: &str, export: &Export, speed: f64) -> anyhow::Result<Self> {
+        native::load_lsl(None)?;
+        let outlet = LslMarkerOutlet::open(name, &format!("scanner-{name}"))?;
+        let (volumes, every) = (export.volumes(), export.tr() / speed);
+        Ok(Self { name: name.to_owned(), outlet, sent: 0, volumes, every })
+    }
+
+    /// When trigger `number`, from 0, is sent: so many real seconds after the scan began.
+    fn due(&self, number: u64) -> f64 {
+        number as f64 * self.every
+    }
+
+    /// Sends those that are due by then, each when it is.
+    fn send_until(&mut self, until: f64, began: Instant, stop: &AtomicBool) -> anyhow::Result<()> {
+        while self.sent < self.volumes && self.due(self.sent) <= until && !stop.load(Ordering::Relaxed) {
+            let at = began + self.due(self.sent);
+            wait_until(at, stop);
+            self.outlet.push(&Event { label: "volume".into(), ..Event::default() }, at.seconds())?;
+            self.sent += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Which volume had which fault, and when its trigger was sent on LSL's clock: a table.
 struct Truth(BufWriter<File>);
 
 impl Truth {
-    fn create(path: &Path) -> anyhow::Result<Self> {
+    fn create(path: &Path, triggers: bool) -> anyhow::Result<Self> {
         let mut file = BufWriter::new(File::create(path).with_context(|| path.display().to_string())?);
-        writeln!(file, "volume\tfault")?;
+        writeln!(file, "volume\tfault{}", if triggers { "\ttrigger" } else { "" })?;
         Ok(Self(file))
     }
 
-    fn note(&mut self, volume: u64, fault: ScanFault) -> std::io::Result<()> {
-        writeln!(self.0, "{volume}\t{}", fault.as_str())
+    fn note(&mut self, volume: u64, fault: ScanFault, trigger: Option<Instant>) -> std::io::Result<()> {
+        let trigger = trigger.map(|at| format!("\t{:.6}", at.seconds())).unwrap_or_default();
+        writeln!(self.0, "{volume}\t{}{trigger}", fault.as_str())
     }
 
     fn finish(mut self) -> std::io::Result<()> {

@@ -307,7 +307,8 @@ impl LslReplayOutlet {
     }
 }
 
-/// A recording's events as a live stream of markers, each a JSON object with `trial_type`, `duration` and `text`.
+/// A recording's events, or a simulated scanner's triggers, as a live stream of markers: each a JSON object with
+/// `trial_type`, `duration` and `text`.
 pub struct LslMarkerOutlet {
     outlet: StreamOutlet,
 }
@@ -337,6 +338,11 @@ impl LslMarkerOutlet {
             facts: vec![("replay", "true")],
         })?;
         Ok(Self { outlet })
+    }
+
+    /// Waits until someone receives, at most `seconds`; false when nobody does.
+    pub fn wait_for_consumers(&self, seconds: f64) -> bool {
+        self.outlet.wait_for_consumers(seconds)
     }
 
     /// Sends one event, stamped with its onset on LSL's clock.

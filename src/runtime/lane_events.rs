@@ -10,6 +10,7 @@ use super::lane_infer::{InferInbox, InferMessage};
 use super::lanes::LaneContext;
 use super::metrics::SourceMetrics;
 use super::session::Session;
+use crate::acquisition::timing::Triggers;
 use crate::acquisition::{EventSource, Pull, SourceError, SourceStats};
 use crate::encoders::RegionsInput;
 use crate::frame::{Event, Instant};
@@ -70,6 +71,8 @@ pub struct EventDoor {
     pub stats: Arc<SourceStats>,
     /// What is lost on the way.
     pub metrics: SourceMetrics,
+    /// Sources of volumes whose triggers come from here.
+    pub triggers: Vec<Arc<Triggers>>,
 }
 
 impl EventDoor {
@@ -77,6 +80,7 @@ impl EventDoor {
     pub fn pass(&self, event: &mut Event, arrived_at: Instant, session: &Session) -> usize {
         session.place(event, self.run_marker.as_deref());
         self.stats.set_newest(event.onset);
+        self.triggers.iter().for_each(|triggers| triggers.note(event));
         let lost = |to: &&Listener| !to.inbox.post(InferMessage::Event(event.clone(), arrived_at));
         self.encoders.iter().filter(lost).inspect(|_| self.metrics.dropped()).count()
     }

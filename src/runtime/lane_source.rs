@@ -134,6 +134,8 @@ impl SourceLane {
             for decoder in decoders.iter_mut() {
                 decoder.take_weights(context);
             }
+            // What a source does not count itself is the session's to count.
+            block.run = 0;
             match source.pull(&mut block, PULL) {
                 Ok(Pull::Data) => {
                     if std::mem::take(&mut silent) {
@@ -143,8 +145,10 @@ impl SourceLane {
                     if !self.counts_itself {
                         self.stats.samples.fetch_add(block.len() as u64, Ordering::Relaxed);
                     }
-                    if block.quality.contains(Quality::GAP) {
-                        self.begin_run_after(newest, &block, chain, context);
+                    let series = source.begins_run();
+                    if series || (block.quality.contains(Quality::GAP) && self.is_long(newest, &block, chain)) {
+                        let why = if series { "with a series" } else { "after a long gap" };
+                        self.begin_run(why, &block, chain, context);
                     }
                     block.run += context.session.run_at(block.measured_at);
                     newest = Some(block.measured_at);
@@ -182,17 +186,18 @@ impl SourceLane {
         }
     }
 
-    fn begin_run_after(&self, newest: Option<Instant>, block: &Block, chain: &mut Chain, context: &LaneContext) {
-        let first = block.time_of(0, chain.input().period());
-        if newest.is_none_or(|t| first - t <= self.run_gap) {
-            return;
-        }
+    /// Whether the gap before `block` is longer than a run lasts.
+    fn is_long(&self, newest: Option<Instant>, block: &Block, chain: &Chain) -> bool {
+        newest.is_some_and(|t| block.time_of(0, chain.input().period()) - t > self.run_gap)
+    }
+
+    fn begin_run(&self, why: &str, block: &Block, chain: &mut Chain, context: &LaneContext) {
         if self.is_target {
-            let run = context.session.begin_run(first);
-            tracing::info!(source = self.name, run, "a new run begins after a long gap");
+            let run = context.session.begin_run(block.time_of(0, chain.input().period()));
+            tracing::info!(source = self.name, run, "a new run begins {why}");
         } else {
             chain.begin_run();
-            tracing::info!(source = self.name, "begins anew after a long gap");
+            tracing::info!(source = self.name, "begins anew {why}");
         }
     }
 }

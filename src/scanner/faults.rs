@@ -39,13 +39,23 @@ impl ScanFault {
         (ScanFault::WrongDims, "wrong-dims"),
     ];
 
+    /// How many sound volumes follow, so that its effect can be told from another's: one after a volume that is missing
+    /// when its successor comes; what comes in its place in time needs none.
+    pub(super) fn sound_after(self) -> u64 {
+        match self {
+            ScanFault::Drop | ScanFault::Reorder | ScanFault::Delay | ScanFault::Cut | ScanFault::WrongDims => 1,
+            ScanFault::None | ScanFault::Duplicate | ScanFault::Truncate | ScanFault::SecondSeries => 0,
+        }
+    }
+
     /// Its name on the command line and in the truth log; `none` for none.
     pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(fault, _)| *fault == self).map_or("none", |(_, name)| name)
     }
 }
 
-/// How likely each fault is for a volume. A fault is followed by three sound volumes, so that each has its own effect.
+/// How likely each fault is for a volume that may have one: after one that is missing in its place a sound volume follows,
+/// so that each fault has its own effect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultRates(Vec<(ScanFault, f64)>);
 

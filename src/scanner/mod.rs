@@ -130,6 +130,11 @@ impl Export {
         self.tr
     }
 
+    /// How many volumes are scanned.
+    pub fn volumes(&self) -> u64 {
+        self.count
+    }
+
     /// Which fault each volume had that has been turned into files since this was called last.
     pub fn take_truth(&mut self) -> Vec<(u64, ScanFault)> {
         std::mem::take(&mut self.truth)
@@ -164,10 +169,7 @@ impl Export {
         } else {
             self.config.faults.draw(self.config.seed, number)
         };
-        if fault != ScanFault::None {
-            // So that each can be told by its effect.
-            self.sound_until = number + 3;
-        }
+        self.sound_until = self.sound_until.max(number + fault.sound_after());
         self.truth.push((number, fault));
         let values: Vec<f64> = (0..self.grid.voxels()).map(|voxel| self.stream.value(voxel)).collect();
         let whole = self.grid.clone();

@@ -15,7 +15,7 @@ mod source;
 mod stacks;
 
 pub use faults::{Fault, FaultCounts};
-pub use select::{EchoComponent, NumberRule};
+pub use select::{EchoComponent, NumberRule, SeriesRule};
 pub use settings::VolumeConfig;
 pub(super) use settings::{any, first, is_any, patience, volume_config};
 pub(super) use source::Arrivals;

@@ -25,6 +25,17 @@ pub enum EchoComponent {
     Phase,
 }
 
+/// Which of several series that match is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeriesRule {
+    /// The one that came first, until it falls silent.
+    #[default]
+    First,
+    /// The one that began last. One of a lower number than the present series began before it, however late it comes.
+    Newest,
+}
+
 /// Which number counts volumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,6 +57,7 @@ pub enum NumberRule {
 pub(super) struct Selection {
     series: String,
     number: Option<u32>,
+    newest: bool,
     echo: u32,
     component: Component,
     silence: f64,
@@ -56,6 +68,7 @@ pub(super) struct Selection {
 
 struct Current {
     uid: String,
+    number: Option<u32>,
     /// When its newest volume came.
     heard: Instant,
     /// The acquisition and instance number of a volume, and whether the former stands still.
@@ -81,6 +94,7 @@ impl Selection {
         Self {
             series: config.series.clone(),
             number: config.series_number,
+            newest: config.series_rule == SeriesRule::Newest,
             echo: config.echo,
             component,
             silence: SILENCE * config.tr,
@@ -104,7 +118,8 @@ impl Selection {
         if !known {
             let matches = self.number.is_none_or(|n| header.series.number == Some(n))
                 && is_like(&self.series, &header.series.description);
-            let busy = self.current.as_ref().is_some_and(|c| now - c.heard < self.silence);
+            let newer = |c: &Current| self.newest && header.series.number >= c.number;
+            let busy = self.current.as_ref().is_some_and(|c| now - c.heard < self.silence && !newer(c));
             if !matches || busy || self.past.contains(uid) {
                 return other;
             }
@@ -115,16 +130,17 @@ impl Selection {
                 }
             }
         }
-        let fresh = Current { uid: uid.clone(), heard: now, sample: None, by_instance: false };
+        let number = header.series.number;
+        let fresh = Current { uid: uid.clone(), number, heard: now, sample: None, by_instance: false };
         let current = self.current.get_or_insert(fresh);
         current.heard = now;
-        let number = current.number(self.rule, header, origin).ok_or(Refused(Fault::Misnumbered))?;
+        let number = current.volume(self.rule, header, origin).ok_or(Refused(Fault::Misnumbered))?;
         Ok(Taken { number, begins: !known })
     }
 }
 
 impl Current {
-    fn number(&mut self, rule: NumberRule, header: &Header, origin: Origin) -> Option<u32> {
+    fn volume(&mut self, rule: NumberRule, header: &Header, origin: Origin) -> Option<u32> {
         let Header { acquisition, instance, temporal, .. } = *header;
         match (rule, origin) {
             (NumberRule::Acquisition, _) => acquisition,
@@ -203,6 +219,23 @@ mod tests {
         assert_eq!(take("b", "bold_2", 4.0), Ok(Taken { number: 1, begins: true }));
         assert_eq!(take("b", "bold_2", 5.0), Ok(Taken { number: 1, begins: false }));
         assert_eq!(take("a", "bold_1", 50.0), other);
+    }
+
+    #[test]
+    fn the_newest_series_takes_over_at_once_and_what_is_late_of_another_does_not() {
+        let mut selection = selection("series = \"bold*\"\nseries_rule = \"newest\"");
+        let other = Err(Refused(Fault::OtherSeries));
+        let mut take = |uid, series, now| {
+            let mut header = header(uid, "bold", 1, 1);
+            header.series.number = Some(series);
+            selection.take(&header, Origin::Whole, at(now))
+        };
+        let (begins, goes_on) = (Ok(Taken { number: 1, begins: true }), Ok(Taken { number: 1, begins: false }));
+        assert_eq!([take("a", 7, 0.0), take("a", 7, 1.0), take("b", 8, 1.1)], [begins, goes_on, begins]);
+        assert_eq!([take("a", 7, 1.2), take("b", 8, 1.3)], [other, goes_on]);
+        assert_eq!(take("c", 3, 1.4), other, "one that began before");
+        assert_eq!(take("c", 3, 5.4), begins, "unless all is silent: another examination");
+        assert_eq!([take("b", 8, 5.5), take("a", 7, 5.6)], [other, other]);
     }
 
     #[test]

@@ -29,9 +29,8 @@ macro_rules! volume_config {
             /// What the values are counted in; `a.u.` by default.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub unit: Option<crate::frame::Unit>,
-            /// Which series is read, by its description (NIfTI: by the file's name without its number): text in which
-            /// `*` stands for anything. By default any. Of several that match, the one that came first goes on until it
-            /// is silent for two TRs; then the next one begins a new run.
+            /// Which series is read, by its description (NIfTI: by the file's name without its number): text in which `*`
+            /// stands for anything. By default any. Every series begins a new run.
             #[serde(
                 default = "crate::acquisition::volumes::any",
                 skip_serializing_if = "crate::acquisition::volumes::is_any"
@@ -40,6 +39,10 @@ macro_rules! volume_config {
             /// Which series is read, by its number; by default any.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub series_number: Option<u32>,
+            /// Of several series that match, `"first"` (the default) reads the one that came first until it is silent for
+            /// two TRs, then the next; `"newest"` goes over to another as soon as it begins.
+            #[serde(default)]
+            pub series_rule: crate::acquisition::volumes::SeriesRule,
             /// Which echo is read; 1 by default.
             #[serde(default = "crate::acquisition::volumes::first")]
             pub echo: u32,
@@ -52,8 +55,12 @@ macro_rules! volume_config {
             /// After how many seconds an image that does not become complete is given up; 10 by default.
             #[serde(default = "crate::acquisition::volumes::patience")]
             pub patience: f64,
-            /// Seconds from the end of a volume's acquisition to its arrival, which are taken from the time of arrival;
-            /// 0 by default.
+            /// What says when a volume was measured: `"arrival"` (the default), `"header"`, or
+            /// `{ trigger = { events = NAME } }`, the scanner's triggers.
+            #[serde(default)]
+            pub clock: crate::acquisition::timing::ClockRule,
+            /// Seconds from the end of a volume's acquisition to its arrival, which are taken from the time of arrival; 0 by
+            /// default. Negative where the scanner rests at the end of every TR, and volumes come before that is over.
             #[serde(default)]
             pub delay: f64,
         }
@@ -64,7 +71,7 @@ macro_rules! volume_config {
         impl $name {
             /// What it says of volumes.
             pub fn volumes(&self) -> crate::acquisition::volumes::VolumeConfig {
-                let $name { tr, unit, series_number, echo, component, number, patience, delay, .. } = *self;
+                let $name { tr, unit, series_number, series_rule, echo, component, number, patience, delay, .. } = *self;
                 crate::acquisition::volumes::VolumeConfig {
                     tr,
                     labels: self.labels.clone(),
@@ -73,10 +80,12 @@ macro_rules! volume_config {
                     unit,
                     series: self.series.clone(),
                     series_number,
+                    series_rule,
                     echo,
                     component,
                     number,
                     patience,
+                    clock: self.clock.clone(),
                     delay,
                 }
             }
@@ -121,8 +130,8 @@ impl VolumeConfig {
                 return wrong(format!("{key}: {value} is no positive number of seconds"));
             }
         }
-        if !(self.delay >= 0.0 && self.delay.is_finite()) {
-            return wrong(format!("delay: {} is not 0 or more seconds", self.delay));
+        if !(self.delay > -self.tr && self.delay.is_finite()) {
+            return wrong(format!("delay: {} is no number of seconds above −TR", self.delay));
         }
         if self.series.is_empty() {
             return wrong("series: is empty (\"*\" takes any)".into());

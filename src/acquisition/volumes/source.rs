@@ -12,6 +12,7 @@ use super::settings::VolumeConfig;
 use super::stacks::{Origin, Stacks};
 use crate::acquisition::dicom::{Header, Scan, Slice, Volume};
 use crate::acquisition::file::{Reduction, mask_non_finite};
+use crate::acquisition::timing::{Triggers, VolumeTimes};
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
 use crate::fmri::{self, Grid};
 use crate::frame::{Block, BlockSpec, Clock, Instant, Quality};
@@ -25,6 +26,13 @@ const SILENCE: f64 = 5.0;
 
 /// Regions of one volume, on their way.
 type Row = Vec<f64>;
+
+/// A volume that is asked for next.
+struct Ready {
+    ordered: Ordered<Row>,
+    measured: Instant,
+    begins_run: bool,
+}
 
 /// A way in for images.
 pub trait Arrivals {
@@ -48,7 +56,7 @@ pub trait Arrivals {
 pub struct VolumeSource<A> {
     spec: BlockSpec,
     tr: f64,
-    delay: f64,
+    times: VolumeTimes,
     reduction: Reduction,
     /// The grid of the newest volume, and where each voxel of the label image lies on it.
     places: Option<(Grid, Vec<u32>)>,
@@ -57,13 +65,15 @@ pub struct VolumeSource<A> {
     stacks: Stacks,
     order: Order<Row>,
     /// What goes on as soon as it is asked for: of a series that another has followed.
-    ready: VecDeque<(Ordered<Row>, Instant)>,
+    ready: VecDeque<Ready>,
     clock: Arc<dyn Clock>,
     stats: Arc<SourceStats>,
     /// Series that have begun.
     begun: u32,
-    /// When volume 0 of the series would have begun: every other lies a whole number of TRs later.
-    origin: Option<Instant>,
+    /// Whether the next volume begins a series.
+    begins: bool,
+    /// Whether the last one that was pulled began a run.
+    begins_run: bool,
     newest: Option<Instant>,
     seq: u64,
     silent: bool,
@@ -81,7 +91,7 @@ impl<A: Arrivals> VolumeSource<A> {
         Ok(Self {
             spec: config.spec(&reduction),
             tr: config.tr,
-            delay: config.delay,
+            times: VolumeTimes::new(&config.clock, config.tr, config.delay, Arc::clone(&stats)),
             places: None,
             selection: Selection::new(config),
             arrivals: open()?,
@@ -92,11 +102,20 @@ impl<A: Arrivals> VolumeSource<A> {
             clock,
             stats,
             begun: 0,
-            origin: None,
+            begins: false,
+            begins_run: false,
             newest: None,
             seq: 0,
             silent: false,
         })
+    }
+
+    /// The same, with the scanner's triggers, if its clock goes by them.
+    pub fn timed_by(mut self, triggers: Option<Arc<Triggers>>) -> Self {
+        if let Some(triggers) = triggers {
+            self.times.listen_to(triggers);
+        }
+        self
     }
 
     /// The way in.
@@ -152,11 +171,13 @@ impl<A: Arrivals> VolumeSource<A> {
             self.faults().add(Fault::Slices, unfinished);
             self.order = Order::new(PATIENCE * self.tr);
             self.begun += 1;
-            self.origin = None;
+            self.begins = true;
+            self.times.begin_series();
             if header.tr.is_some_and(|tr| (tr - self.tr).abs() > 0.01 * self.tr) {
                 tracing::warn!(header = header.tr, configured = self.tr, "the series has another TR (set `tr`)");
             }
         }
+        self.times.note(taken.number, header.acquired);
         Ok(taken.number)
     }
 
@@ -188,31 +209,31 @@ impl<A: Arrivals> VolumeSource<A> {
     /// Moves what may go on at `now` to where it is asked for.
     fn advance(&mut self, now: Instant) {
         while let Some(mut ordered) = self.order.next(now) {
+            self.faults().add(Fault::Missing, u64::from(ordered.missing));
+            let began = self.times.began(ordered.number, ordered.came);
+            if began.paused {
+                ordered.missing = ordered.missing.max(1);
+            }
             if ordered.missing > 0 {
-                self.faults().add(Fault::Missing, u64::from(ordered.missing));
                 SourceStats::count(&self.stats.gaps);
             }
-            let into_series = f64::from(ordered.number) * self.tr;
-            let first = self.origin.is_none();
-            // Its acquisition has ended when it comes; and no series begins before the one before it is over.
-            let began = ordered.came - self.tr - self.delay;
-            let free = self.newest.map(|newest| newest + self.tr).filter(|free| *free > began);
-            let origin = *self.origin.get_or_insert(free.unwrap_or(began) - into_series);
-            if first && self.begun > 1 {
+            let begins_run = std::mem::take(&mut self.begins) && self.begun > 1;
+            if begins_run {
                 // What lies between two series was not measured, however many volumes that would be.
                 ordered.missing = ordered.missing.max(1);
             }
-            let measured = origin + into_series;
-            self.newest = Some(measured);
-            self.ready.push_back((ordered, measured));
+            self.newest = Some(began.at);
+            self.ready.push_back(Ready { ordered, measured: began.at, begins_run });
         }
     }
 
-    fn fill(&mut self, into: &mut Block, ordered: &Ordered<Row>, measured: Instant) {
+    fn fill(&mut self, into: &mut Block, ready: &Ready) {
+        let Ready { ordered, measured, begins_run } = ready;
+        self.begins_run = *begins_run;
         into.push(&ordered.volume);
         into.seq = self.seq;
         self.seq += 1;
-        into.measured_at = measured;
+        into.measured_at = *measured;
         into.arrived_at = self.clock.now();
         if ordered.missing > 0 {
             into.quality |= Quality::GAP;
@@ -237,6 +258,10 @@ impl<A: Arrivals> Source for VolumeSource<A> {
         &self.spec
     }
 
+    fn begins_run(&self) -> bool {
+        self.begins_run
+    }
+
     fn pull(&mut self, into: &mut Block, timeout: Duration) -> Result<Pull, SourceError> {
         into.clear();
         for wait in [true, false] {
@@ -249,8 +274,8 @@ impl<A: Arrivals> Source for VolumeSource<A> {
             let given_up = self.stacks.expire(now);
             self.faults().add(Fault::Slices, given_up);
             self.advance(now);
-            if let Some((ordered, measured)) = self.ready.pop_front() {
-                self.fill(into, &ordered, measured);
+            if let Some(ready) = self.ready.pop_front() {
+                self.fill(into, &ready);
                 return Ok(Pull::Data);
             }
             looked?;
