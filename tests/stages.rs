@@ -7,6 +7,7 @@ mod allocations;
 #[path = "common/stage_harness.rs"]
 mod stage_harness;
 
+use neurod::fmri::FmriConfig;
 use neurod::frame::{Block, BlockSpec, Channel, PrepareError, Stage, Unit};
 use neurod::signal::{Iir, SignalConfig, build};
 use stage_harness::{Spec, check_stage};
@@ -112,6 +113,31 @@ fn delays() {
         signal("delays = { taps = 5, step = 0.02 }"),
         refusing(&[(irregular(), "regular rate")], Spec::new(eeg(), 300)),
     );
+}
+
+/// 11 regions every 2 s, so many volumes a block.
+fn regions(volumes: usize) -> BlockSpec {
+    BlockSpec::new(Channel::numbered("REGION", 11, Unit::Arbitrary), 0.5, volumes)
+}
+
+fn fmri(toml: &str) -> impl Fn() -> Box<dyn Stage> {
+    let config: FmriConfig = toml::from_str(toml).unwrap();
+    move || config.build().unwrap()
+}
+
+#[test]
+fn quality() {
+    let refused = [(regions(8), "set block = 1")];
+    check_stage(fmri("quality = {}"), refusing(&refused, Spec::new(regions(1), 300)));
+}
+
+#[test]
+fn nuisance() {
+    let refused = [(BlockSpec { rate: 0.0, ..regions(8) }, "irregular stream")];
+    let spec = refusing(&refused, Spec::new(regions(8), 1500));
+    check_stage(fmri("nuisance = { motion = 0, drift = 300.0 }"), spec);
+    let refused = [(regions(8), "set block = 1")];
+    check_stage(fmri("nuisance = { motion = 24 }"), refusing(&refused, Spec::new(regions(1), 1500)));
 }
 
 /// Stages one after another hold to what each holds to.

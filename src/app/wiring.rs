@@ -8,6 +8,7 @@ use super::settings::{EventsInput, InputConfig, Settings, SourceConfig};
 use crate::acquisition::file::{self, Recording, Speed};
 use crate::config;
 use crate::encoders::EncoderConfig;
+use crate::fmri::FmriConfig;
 use crate::frame::{BlockSpec, Channel, Instant, PrepareError, Stage, Unit};
 use crate::runtime::{Chain, EncoderFeed, Plan, PredictorPlan};
 use crate::signal;
@@ -58,8 +59,9 @@ impl Settings {
         for source in self.sources.values_mut() {
             if let InputConfig::Folder(folder) = &mut source.input {
                 rebase(&mut folder.path);
+                let reference = folder.realign.as_mut().and_then(|realign| realign.reference.as_mut());
                 let images = [&mut folder.labels, &mut folder.label_names, &mut folder.mask];
-                images.into_iter().flatten().for_each(rebase);
+                images.into_iter().flatten().chain(reference).for_each(rebase);
             }
         }
         let paths = [&mut self.libraries.lsl, &mut self.libraries.onnxruntime, &mut self.session.state_dir];
@@ -242,6 +244,17 @@ impl Settings {
     }
 }
 
+impl InputConfig {
+    /// Whether its volumes are realigned.
+    fn realigns(&self) -> bool {
+        match self {
+            InputConfig::Folder(folder) => folder.realign.is_some(),
+            InputConfig::Replay(replay) => replay.realign.is_some(),
+            InputConfig::Lsl(_) | InputConfig::Synthetic(_) => false,
+        }
+    }
+}
+
 impl SourceConfig {
     fn validate(&self, name: &str) -> Result<(), AppError> {
         let wrong = |error| AppError::Source { name: name.into(), error };
@@ -251,7 +264,18 @@ impl SourceConfig {
             InputConfig::Synthetic(synthetic) => drop(synthetic.build(Default::default()).map_err(wrong)?),
             InputConfig::Replay(_) => {}
         }
+        let of_motion = |step: &FmriConfig| matches!(step, FmriConfig::Nuisance(nuisance) if nuisance.motion > 0);
+        if self.fmri.iter().any(of_motion) && !self.input.realigns() {
+            let problem = "regresses out motion, which is known where `input.folder` or `input.replay` has `realign = {}` \
+                           (set that, or motion = 0)";
+            return Err(AppError::setting(format!("sources.{name}.fmri.nuisance"), problem));
+        }
         self.stages().map_err(|error| AppError::Chain { name: name.into(), error }).map(drop)
+    }
+
+    /// Whether something is told of every volume: where the head lay, or how good its signal is.
+    pub fn looks_at_volumes(&self) -> bool {
+        self.input.realigns() || self.fmri.iter().any(|step| matches!(step, FmriConfig::Quality(_)))
     }
 
     /// Its stages, in order.

@@ -65,6 +65,7 @@ pub fn json(message: &Outgoing) -> Result<String, serde_json::Error> {
         Outgoing::Identification(ranking) => serde_json::to_string(ranking.as_ref()),
         Outgoing::Network(frame) => serde_json::to_string(frame.as_ref()),
         Outgoing::Outcome(frame) => serde_json::to_string(frame.as_ref()),
+        Outgoing::Quality(frame) => serde_json::to_string(frame.as_ref()),
     }
 }
 

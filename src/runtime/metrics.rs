@@ -13,6 +13,7 @@ use prometheus::{
 
 use super::Predictor;
 use super::encoder::EncoderCounts;
+use super::volumes::{VolumeFamilies, VolumeMetrics};
 use crate::acquisition::SourceStats;
 use crate::acquisition::folder::Fault;
 use crate::encoders::CacheStats;
@@ -47,6 +48,7 @@ pub struct Metrics {
     clock_offset: GaugeVec,
     source_counts: Vec<SourceCount>,
     source_faults: IntCounterVec,
+    volumes: VolumeFamilies,
     link_dropped: IntCounterVec,
     sink_dropped: IntCounterVec,
     realtime: IntGaugeVec,
@@ -141,6 +143,7 @@ impl Metrics {
                 "What a folder of volumes lived through, by kind; volumes or files.",
                 &["source", "fault"],
             )?,
+            volumes: VolumeFamilies::register(&registry, buckets())?,
             link_dropped: counters(
                 "link_dropped_total",
                 "Blocks, events, features or rows dropped because the lane after this one fell behind.",
@@ -225,6 +228,11 @@ impl Metrics {
             dropped: self.link_dropped.with_label_values(&[name]),
             realtime: self.realtime.with_label_values(&[name]),
         }
+    }
+
+    /// The handles of what is measured of the volumes of one source.
+    pub fn volumes(&self, source: &str) -> VolumeMetrics {
+        self.volumes.of(source)
     }
 
     /// The handles of the frames that a source or predictor makes.

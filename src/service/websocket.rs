@@ -72,9 +72,10 @@ fn filter(predictors: Vec<String>, kinds: &[String], format: Format) -> Result<F
             "identification" => filter.identification = true,
             "network" => filter.networks = true,
             "outcome" => filter.outcomes = true,
+            "quality" => filter.quality = true,
             _ => {
                 return Err(format!(
-                    "there is no kind {name:?}: use measured, encoded, decoded, residual, identification, network or outcome"
+                    "there is no kind {name:?}: use measured, encoded, decoded, residual, identification, network, outcome or quality"
                 ));
             }
         }
@@ -106,7 +107,7 @@ pub(super) async fn upgrade(
 ) -> Result<Response, Refusal> {
     app.guard.origin(&headers)?;
     let bad = |what: String| {
-        let fix = "connect to /ws?predictor=NAME,…&kind=measured,encoded,decoded,residual,identification,network,outcome&format=json|binary&edges=true";
+        let fix = "connect to /ws?predictor=NAME,…&kind=measured,encoded,decoded,residual,identification,network,outcome,quality&format=json|binary&edges=true";
         Refusal::new(StatusCode::BAD_REQUEST, what, fix)
     };
     let Query(choice) = choice.map_err(|error| bad(error.body_text()))?;

@@ -83,6 +83,13 @@ def wrong_ones(message):
             yield "surer than sure", {**message, "probabilities": [1.5]}
             yield "of a model of no file", {**message, "model": {**message["model"], "sha256": ""}}
         return
+    if "framewise_displacement" in message:
+        yield "with an unknown flag", {**message, "quality": ["BROKEN"]}
+        yield "that moved less than not", {**message, "framewise_displacement": -0.1}
+        yield "of five parameters", {**message, "parameters": [0.0] * 5}
+        yield "that ended otherwise", {**message, "fit": "imagined"}
+        yield "of no volume", {**message, "volumes": 0}
+        return
     yield "in another unit", {**message, "unit": "V"}
     if "values" in message:
         yield "with an unknown flag", {**message, "quality": ["BROKEN"]}

@@ -21,8 +21,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{Images, Reduction};
+use super::file::{Images, Reduction, correction};
 use super::{SourceError, SourceStats};
+use crate::fmri::{Correction, RealignConfig};
 use crate::frame::{BlockSpec, Clock, Unit};
 
 pub use faults::{Fault, FaultCounts};
@@ -49,6 +50,12 @@ pub struct FolderConfig {
     /// What the values are counted in; `a.u.` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Unit>,
+    /// Moves every volume back to where a reference lay, before its regions are averaged; by default nothing is moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realign: Option<RealignConfig>,
+    /// Smooths every volume, after it was realigned: full width at half maximum in mm; by default nothing is smoothed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smooth: Option<f64>,
     /// Which series is read, by its description (NIfTI: by the file's name without its number): text in which `*` stands
     /// for anything. By default any. Of several that match, the one that came first goes on until it is silent for
     /// two TRs; then the next one begins a new run.
@@ -132,7 +139,15 @@ impl FolderConfig {
     /// As [`open`](Self::open).
     pub fn shape(&self) -> Result<BlockSpec, SourceError> {
         self.validate()?;
-        Ok(self.spec(&Reduction::load(self.images(), Path::new(""))?))
+        let reduction = Reduction::load(self.images(), Path::new(""))?;
+        self.correction(&reduction)?;
+        Ok(self.spec(&reduction))
+    }
+
+    /// What volumes go through before they are reduced, if anything.
+    fn correction(&self, reduction: &Reduction) -> Result<Option<Correction>, SourceError> {
+        let reference = self.realign.as_ref().and_then(|realign| realign.reference.as_deref());
+        correction(&reduction.atlas.grid, self.realign.as_ref(), self.smooth, reference)
     }
 
     fn spec(&self, reduction: &Reduction) -> BlockSpec {

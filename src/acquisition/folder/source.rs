@@ -9,14 +9,14 @@ use std::time::Duration;
 use super::FolderConfig;
 use super::faults::{Fault, FaultCounts};
 use super::inbox::Inbox;
-use super::order::{Order, Ordered, Refused};
+use super::order::{Order, Refused};
 use super::select::Selection;
 use super::volumes::{Origin, Stacks};
 use crate::acquisition::dicom::{Header, Scan, Slice, Volume};
 use crate::acquisition::file::{Reduction, mask_non_finite};
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
-use crate::fmri::{self, Grid};
-use crate::frame::{Block, BlockSpec, Clock, Instant, Quality};
+use crate::fmri::{self, Correction, Grid};
+use crate::frame::{Block, BlockSpec, Clock, Fit, HeadMotion, Instant, Quality};
 
 /// How much of a TR an early volume is held for its predecessor.
 const PATIENCE: f64 = 0.5;
@@ -25,8 +25,22 @@ const SLICES: f64 = 2.0;
 /// After how many TRs without a volume the scanner has fallen silent.
 const SILENCE: f64 = 5.0;
 
+/// One volume that waits for its turn.
+enum Waiting {
+    /// As its regions.
+    Row(Vec<f64>),
+    /// As its voxels on the grid of the label image: it is realigned when its turn has come, after those before it.
+    Voxels(Vec<f32>),
+}
+
 /// Regions of one volume, on their way.
-type Row = Vec<f64>;
+struct Row {
+    values: Vec<f64>,
+    motion: Option<HeadMotion>,
+    /// Whether volumes are missing before it.
+    gap: bool,
+    measured: Instant,
+}
 
 /// Reads the volumes of one series after another from a folder.
 pub struct FolderSource {
@@ -40,9 +54,11 @@ pub struct FolderSource {
     selection: Selection,
     inbox: Inbox,
     stacks: Stacks,
-    order: Order<Row>,
+    order: Order<Waiting>,
+    /// What volumes go through before they are reduced, if anything.
+    correction: Option<Correction>,
     /// What goes on as soon as it is asked for: of a series that another has followed.
-    ready: VecDeque<(Ordered<Row>, Instant)>,
+    ready: VecDeque<Row>,
     clock: Arc<dyn Clock>,
     stats: Arc<SourceStats>,
     /// Series that have begun.
@@ -72,6 +88,7 @@ impl FolderSource {
             folder,
             stacks: Stacks::new(SLICES * config.tr),
             order: Order::new(PATIENCE * config.tr),
+            correction: config.correction(&reduction)?,
             ready: VecDeque::new(),
             reduction,
             clock,
@@ -131,6 +148,7 @@ impl FolderSource {
             let unfinished = self.stacks.clear();
             self.faults().add(Fault::Slices, unfinished);
             self.order = Order::new(PATIENCE * self.tr);
+            self.correction.iter_mut().for_each(Correction::begin_run);
             self.begun += 1;
             self.origin = None;
             if header.tr.is_some_and(|tr| (tr - self.tr).abs() > 0.01 * self.tr) {
@@ -156,9 +174,14 @@ impl FolderSource {
             let place = places.get(voxel).map(|place| *place as usize);
             place.and_then(|place| volume.values.get(place)).copied().unwrap_or(f64::NAN)
         };
-        let mut row = vec![0.0; self.spec.channels.len()];
-        self.reduction.atlas.gather().means(value, &mut row);
-        if self.order.offer(number, row, now)? {
+        let waiting = if self.correction.is_some() {
+            Waiting::Voxels((0..places.len()).map(|voxel| value(voxel) as f32).collect())
+        } else {
+            let mut row = vec![0.0; self.spec.channels.len()];
+            self.reduction.atlas.gather().means(value, &mut row);
+            Waiting::Row(row)
+        };
+        if self.order.offer(number, waiting, now)? {
             self.faults().add(Fault::Early, 1);
         }
         self.advance(now);
@@ -184,18 +207,40 @@ impl FolderSource {
             }
             let measured = origin + into_series;
             self.newest = Some(measured);
-            self.ready.push_back((ordered, measured));
+            let (values, motion) = self.reduce(ordered.volume);
+            self.ready.push_back(Row { values, motion, gap: ordered.missing > 0, measured });
         }
     }
 
-    fn fill(&mut self, into: &mut Block, ordered: &Ordered<Row>, measured: Instant) {
-        into.push(&ordered.volume);
+    /// The regions of a volume whose turn has come, and where the head lay in it.
+    fn reduce(&mut self, waiting: Waiting) -> (Vec<f64>, Option<HeadMotion>) {
+        let (voxels, correction) = match (waiting, &mut self.correction) {
+            (Waiting::Row(values), _) => return (values, None),
+            (Waiting::Voxels(voxels), Some(correction)) => (voxels, correction),
+            // Voxels wait only where there is a correction.
+            (Waiting::Voxels(_), None) => return (vec![f64::NAN; self.spec.channels.len()], None),
+        };
+        let motion = correction.correct(|voxel| voxels.get(voxel).map_or(f64::NAN, |v| f64::from(*v)));
+        let mut values = vec![0.0; self.spec.channels.len()];
+        self.reduction.atlas.gather().means(|voxel| correction.voxel(voxel), &mut values);
+        if motion.is_some_and(|motion| motion.fit != Fit::Converged) {
+            self.faults().add(Fault::Unrealigned, 1);
+        }
+        (values, motion)
+    }
+
+    fn fill(&mut self, into: &mut Block, row: &Row) {
+        into.push(&row.values);
         into.seq = self.seq;
         self.seq += 1;
-        into.measured_at = measured;
+        into.measured_at = row.measured;
         into.arrived_at = self.clock.now();
-        if ordered.missing > 0 {
+        into.motion = row.motion;
+        if row.gap {
             into.quality |= Quality::GAP;
+        }
+        if row.motion.is_some_and(|motion| motion.outlier) {
+            into.quality |= Quality::MOTION;
         }
         mask_non_finite(into);
         if std::mem::take(&mut self.silent) {
@@ -230,8 +275,8 @@ impl Source for FolderSource {
             let given_up = self.stacks.expire(now);
             self.faults().add(Fault::Slices, given_up);
             self.advance(now);
-            if let Some((ordered, measured)) = self.ready.pop_front() {
-                self.fill(into, &ordered, measured);
+            if let Some(row) = self.ready.pop_front() {
+                self.fill(into, &row);
                 return Ok(Pull::Data);
             }
             looked.map_err(|error| SourceError::Io { path: self.folder.display().to_string(), error })?;
