@@ -150,7 +150,7 @@ impl Settings {
                 predictor.resume(folder).map_err(|error| failed(error.into()))?;
             }
             predictor.identify_with(identifiers.next().unwrap_or_default());
-            regions.push(Arc::clone(predictor.regions()));
+            regions.extend(std::iter::once(predictor.regions()).chain(predictor.contrast_regions()).cloned());
             predictors.push(predictor);
         }
         let networks = self.network_steps(&plan, &session, &sources, models_of_networks, &mut regions)?;

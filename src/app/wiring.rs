@@ -135,6 +135,12 @@ impl Settings {
                     "is missing, and there is no session.state_dir with a checkpoint, or model, to take weights from";
                 return Err(AppError::setting(place("targets"), problem));
             }
+            let moves = |target: &String| self.sources.get(target).is_some_and(|source| source.input.realigns());
+            let glm_of_motion = predictor.glm.as_ref().is_some_and(|glm| glm.motion > 0);
+            if glm_of_motion && !predictor.targets.as_ref().is_some_and(moves) {
+                let problem = "is known where the input of `targets` has `realign = {}` (set that, or motion = 0)";
+                return Err(AppError::setting(place("glm.motion"), problem));
+            }
             predictor.lags.build().map_err(|error| AppError::Predictor { name: name.clone(), error })?;
             plan.predictors.push(PredictorPlan { name: name.clone(), inputs, target });
         }

@@ -95,11 +95,7 @@ struct Moved {
 
 impl Moved {
     fn create(args: &RegionsArgs, regions: usize) -> anyhow::Result<Self> {
-        let model = match args.regressors.as_str() {
-            "24" => MotionModel::TwentyFour,
-            "12" => MotionModel::Twelve,
-            _ => MotionModel::Six,
-        };
+        let model = args.regressors.parse().ok().and_then(MotionModel::of).unwrap_or(MotionModel::Six);
         let beside = || {
             let stem = args.out.file_stem().unwrap_or_default().to_string_lossy();
             args.out.with_file_name(format!("{stem}_motion.tsv"))

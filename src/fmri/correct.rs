@@ -56,7 +56,7 @@ impl Correction {
             grid: grid.clone(),
             realign: realign.cloned(),
             realigner: None,
-            smoother: smooth.map(|fwhm| Smoother::new(grid, fwhm)).transpose()?,
+            smoother: smooth.map(|fwhm| Smoother::new(grid, fwhm).map_err(of_smooth)).transpose()?,
             displacement: Displacement::default(),
             censor: Censor::new(censor, AFTER),
             raw: vec![0.0; voxels],
@@ -129,6 +129,14 @@ impl Correction {
         let displacement = if fit == Fit::Converged { displacement } else { Some(f64::NAN) };
         let outlier = self.censor.observe(displacement);
         HeadMotion { parameters, displacement: displacement.unwrap_or(f64::NAN), fit, outlier, took: 0.0 }
+    }
+}
+
+/// Said of the setting that it comes from.
+fn of_smooth(error: FmriError) -> FmriError {
+    match error {
+        FmriError::Setting { problem, .. } => FmriError::Setting { key: "smooth", problem },
+        other => other,
     }
 }
 

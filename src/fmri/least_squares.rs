@@ -7,6 +7,9 @@
 //! minimization using a systolic array*, Proc. SPIE 431:105–112). The first columns alone make a model, too, whose residual
 //! is met on the way; so a basis can grow while older rows stay.
 
+/// A column of which the others leave less than this part says nothing of its own.
+const DEPENDENT: f64 = 1e-9;
+
 /// Least squares of many targets on the same regressors, by row. Nothing is allocated after [`new`](Self::new).
 #[derive(Clone, Debug)]
 pub(super) struct LeastSquares {
@@ -18,6 +21,8 @@ pub(super) struct LeastSquares {
     triangle: Vec<f64>,
     /// `Qᵀy`, columns × targets, row-major.
     rotated: Vec<f64>,
+    /// Per target, the squares of what all columns leave.
+    left: Vec<f64>,
     /// The row on its way.
     x: Vec<f64>,
 }
@@ -28,7 +33,8 @@ impl LeastSquares {
         let columns = penalties.len();
         let begin = penalties.iter().map(|penalty| penalty.sqrt()).collect();
         let (triangle, rotated) = (vec![0.0; columns * columns], vec![0.0; columns * targets]);
-        let mut made = Self { columns, targets, begin, triangle, rotated, x: vec![0.0; columns] };
+        let (left, x) = (vec![0.0; targets], vec![0.0; columns]);
+        let mut made = Self { columns, targets, begin, triangle, rotated, left, x };
         made.reset();
         made
     }
@@ -37,6 +43,7 @@ impl LeastSquares {
     pub fn reset(&mut self) {
         self.triangle.fill(0.0);
         self.rotated.fill(0.0);
+        self.left.fill(0.0);
         for (row, begin) in self.triangle.chunks_exact_mut(self.columns.max(1)).zip(0..) {
             if let (Some(diagonal), Some(root)) = (row.get_mut(begin), self.begin.get(begin)) {
                 *diagonal = *root;
@@ -89,10 +96,66 @@ impl LeastSquares {
                 turn(rotated, y, cosine, sine);
             }
         }
+        self.left.iter_mut().zip(&*row).for_each(|(left, y)| *left += y * y);
         if used < self.columns {
             row.copy_from_slice(spare);
         } else {
             row.iter_mut().for_each(|y| *y *= cosines);
+        }
+    }
+
+    /// Writes `cᵀβ` of each target, `β` the weights of the first `used` columns. What its variance is, in units of that of a
+    /// residual: `cᵀA⁻¹XᵀXA⁻¹c` with `A = XᵀX + Λ`; and the rank of these columns. `None` where the rows so far do not tell.
+    pub fn contrast(&mut self, weights: &[f64], used: usize, out: &mut [f64]) -> Option<(f64, usize)> {
+        let (columns, used) = (self.columns, used.min(self.columns).min(weights.len()));
+        out.fill(0.0);
+        let (mut variance, mut rank) = (0.0, 0);
+        // Rᵀg = c, then Rh = g: h = A⁻¹c.
+        for i in 0..used {
+            let column = |k: usize| self.triangle[k * columns + i];
+            let left = weights[i] - (0..i).map(|k| column(k) * self.x[k]).sum::<f64>();
+            let length = (0..=i).map(|k| column(k).powi(2)).sum::<f64>().sqrt();
+            let told = column(i).abs() > DEPENDENT * length;
+            if !told && left.abs() > DEPENDENT {
+                return None;
+            }
+            let g = if told { left / column(i) } else { 0.0 };
+            rank += usize::from(told);
+            variance += g * g;
+            self.x[i] = g;
+            let rotated = &self.rotated[i * self.targets..(i + 1) * self.targets];
+            out.iter_mut().zip(rotated).for_each(|(out, rotated)| *out += g * rotated);
+        }
+        if self.begin.iter().any(|root| *root > 0.0) {
+            self.back_substitute(used);
+            let penalised = self.x.iter().zip(&self.begin).take(used);
+            variance -= penalised.map(|(h, root)| (root * h).powi(2)).sum::<f64>();
+        }
+        Some((variance, rank))
+    }
+
+    /// Writes `‖y − Xβ‖²` of each target over all rows, `β` the weights of the first `used` columns.
+    pub fn residual_squares(&mut self, used: usize, out: &mut [f64]) {
+        let used = used.min(self.columns);
+        let penalised = self.begin.iter().take(used).any(|root| *root > 0.0);
+        for (target, out) in out.iter_mut().enumerate().take(self.targets) {
+            let rotated = |k: usize| self.rotated[k * self.targets + target];
+            *out = self.left[target] + (used..self.columns).map(|k| rotated(k).powi(2)).sum::<f64>();
+            if penalised {
+                (0..used).for_each(|k| self.x[k] = self.rotated[k * self.targets + target]);
+                self.back_substitute(used);
+                let weights = self.x.iter().zip(&self.begin).take(used);
+                *out -= weights.map(|(weight, root)| (root * weight).powi(2)).sum::<f64>();
+            }
+        }
+    }
+
+    /// Makes `x` the solution of `R` times it, of the first `used` columns.
+    fn back_substitute(&mut self, used: usize) {
+        for i in (0..used).rev() {
+            let row = &self.triangle[i * self.columns..(i + 1) * self.columns];
+            let known: f64 = (i + 1..used).map(|k| row[k] * self.x[k]).sum();
+            self.x[i] = if row[i] == 0.0 { 0.0 } else { (self.x[i] - known) / row[i] };
         }
     }
 }

@@ -81,6 +81,16 @@ pub enum MotionModel {
 }
 
 impl MotionModel {
+    /// The one of so many values; `None` where there is none.
+    pub const fn of(values: u32) -> Option<Self> {
+        match values {
+            6 => Some(Self::Six),
+            12 => Some(Self::Twelve),
+            24 => Some(Self::TwentyFour),
+            _ => None,
+        }
+    }
+
     /// How many values a volume has.
     pub const fn len(self) -> usize {
         match self {

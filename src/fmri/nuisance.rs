@@ -5,13 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::least_squares::LeastSquares;
-use super::motion::HEAD_RADIUS;
+use super::regressors::NuisanceRegressors;
 use super::volume::VolumeCount;
-use super::{ABSURD, FmriError, MotionModel, MotionRegressors};
-use crate::frame::{Block, BlockSpec, HeadMotion, PrepareError, Quality, Stage};
-
-/// The highest order of the drift: half an hour has this one with AFNI's 150 s.
-const MOST_ORDER: usize = 13;
+use super::{ABSURD, FmriError};
+use crate::frame::{Block, BlockSpec, PrepareError, Quality, Stage};
 
 /// Regresses nuisances out of every region within the run.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -35,26 +32,10 @@ impl Default for NuisanceConfig {
     }
 }
 
-impl NuisanceConfig {
-    /// Which regressors of motion; `None` for none.
-    fn model(&self) -> Result<Option<MotionModel>, FmriError> {
-        match self.motion {
-            0 => Ok(None),
-            6 => Ok(Some(MotionModel::Six)),
-            12 => Ok(Some(MotionModel::Twelve)),
-            24 => Ok(Some(MotionModel::TwentyFour)),
-            other => {
-                let problem = format!("{other} regressors of motion (there are 6, 12 and 24, or 0 for none)");
-                Err(FmriError::Setting { key: "nuisance.motion", problem })
-            }
-        }
-    }
-}
-
 /// The step of [`NuisanceConfig`].
 ///
-/// Per region, `e = y − xᵀβ`: `x` is 1, the regressors of [`MotionModel`] with turns in mm on a sphere of 50 mm, and
-/// Legendre polynomials of time of orders 1 to `1 + ⌊d/drift⌋`, `d` the length of the run so far, which is AFNI's rule for
+/// Per region, `e = y − xᵀβ`: `x` is 1, the regressors of motion with turns in mm on a sphere of 50 mm, and Legendre
+/// polynomials of time of orders 1 to `1 + ⌊d/drift⌋`, `d` the length of the run so far, which is AFNI's rule for
 /// `-polort A`. `β` minimises `Σ e² + penalty · Σ β²` (motion's alone) over the volumes so far, the current one included
 /// (Bagarinao et al. 2003, *Estimation of general linear model coefficients for real-time application*, NeuroImage
 /// 19:422–429). Included, because a run's first volumes would else be predicted from fewer volumes than regressors, wildly;
@@ -66,11 +47,9 @@ impl NuisanceConfig {
 #[derive(Debug)]
 pub struct Nuisance {
     config: NuisanceConfig,
-    model: Option<MotionModel>,
-    motion: Option<MotionRegressors>,
+    regressors: NuisanceRegressors,
     fit: Option<LeastSquares>,
     volumes: VolumeCount,
-    period: f64,
     /// Volumes that were fitted.
     fitted: u64,
     x: Vec<f64>,
@@ -87,14 +66,12 @@ impl Nuisance {
     /// A number of motion regressors that there is not; a drift or penalty out of its range; nothing to take away.
     pub fn new(config: &NuisanceConfig) -> Result<Self, FmriError> {
         let wrong = |key, problem: String| Err(FmriError::Setting { key, problem });
-        let model = config.model()?;
-        if !(config.drift >= 0.0 && config.drift.is_finite()) {
-            return wrong("nuisance.drift", format!("{} is not 0 s or more", config.drift));
-        }
+        let keys = ["nuisance.motion", "nuisance.drift"];
+        let regressors = NuisanceRegressors::new(config.motion, config.drift, keys)?;
         if !(config.penalty > 0.0 && config.penalty.is_finite()) {
             return wrong("nuisance.penalty", format!("{} is not above 0 mm²", config.penalty));
         }
-        if model.is_none() && config.drift == 0.0 {
+        if regressors.columns() == 1 {
             return wrong(
                 "nuisance",
                 "there is neither motion nor drift to take away (set one, or leave it out)".into(),
@@ -102,59 +79,15 @@ impl Nuisance {
         }
         Ok(Self {
             config: config.clone(),
-            model,
-            motion: model.map(MotionRegressors::new),
+            regressors,
             fit: None,
             volumes: VolumeCount::default(),
-            period: 0.0,
             fitted: 0,
             x: Vec::new(),
             row: Vec::new(),
             expected: Vec::new(),
             missing: Vec::new(),
         })
-    }
-
-    fn motion_columns(&self) -> usize {
-        self.model.map_or(0, MotionModel::len)
-    }
-
-    /// How many orders of the drift the run is long enough for, at its volume `number`.
-    fn order(&self, number: u64) -> usize {
-        if self.config.drift == 0.0 {
-            return 0;
-        }
-        // TRs have no exact binary form: 75 of 2 s are 150 s.
-        let length = (number + 1) as f64 * self.period * (1.0 + 1e-12);
-        (1 + (length / self.config.drift) as usize).min(MOST_ORDER)
-    }
-
-    /// Fills the regressors of volume `number`; false where nothing new is known of the head.
-    fn regress(&mut self, number: u64, motion: Option<HeadMotion>) -> bool {
-        let columns = self.motion_columns();
-        let Some((constant, rest)) = self.x.split_first_mut() else { return false };
-        *constant = 1.0;
-        let (of_motion, of_drift) = rest.split_at_mut(columns.min(rest.len()));
-        if let (Some(regressors), Some(motion)) = (&mut self.motion, motion) {
-            let [x, y, z, turns @ ..] = motion.parameters;
-            let [pitch, roll, yaw] = turns.map(|turn| HEAD_RADIUS * turn);
-            regressors.observe([x, y, z, pitch, roll, yaw], of_motion);
-        }
-        if !of_drift.is_empty() {
-            let whole = MOST_ORDER as f64 * self.config.drift;
-            legendre(2.0 * number as f64 * self.period / whole - 1.0, of_drift);
-        }
-        self.motion.is_none() || motion.is_some()
-    }
-}
-
-/// P₁(s), P₂(s), … by their recurrence.
-fn legendre(s: f64, out: &mut [f64]) {
-    let (mut before, mut now) = (1.0, s);
-    for (n, out) in (1..).zip(out) {
-        *out = now;
-        let n = f64::from(n);
-        (before, now) = (now, ((2.0 * n + 1.0) * s * now - n * before) / (n + 1.0));
     }
 }
 
@@ -168,24 +101,24 @@ impl Stage for Nuisance {
         if input.channels.is_empty() {
             return wrong("no regions come in (check the step before)".into());
         }
-        if self.config.drift > 0.0 && input.period() <= 0.0 {
+        if self.regressors.drifts() && input.period() <= 0.0 {
             return wrong("an irregular stream has no seconds to count (set drift = 0)".into());
         }
-        if self.motion.is_some() && input.capacity != 1 {
+        if self.regressors.of_motion() > 0 && input.capacity != 1 {
             let capacity = input.capacity;
             return wrong(format!(
                 "blocks of {capacity} samples come in, and motion is told of volumes (set block = 1)"
             ));
         }
-        let order = if self.config.drift > 0.0 { MOST_ORDER } else { 0 };
-        let mut penalties = vec![0.0; 1 + self.motion_columns() + order];
-        penalties.iter_mut().skip(1).take(self.motion_columns()).for_each(|penalty| *penalty = self.config.penalty);
+        let mut penalties = vec![0.0; self.regressors.columns()];
+        let of_motion = penalties.iter_mut().skip(1).take(self.regressors.of_motion());
+        of_motion.for_each(|penalty| *penalty = self.config.penalty);
         let regions = input.channels.len();
         self.fit = Some(LeastSquares::new(&penalties, regions));
         self.x = vec![0.0; penalties.len()];
         (self.row, self.expected, self.missing) = (vec![0.0; regions], vec![0.0; regions], vec![false; regions]);
-        self.period = input.period();
-        self.volumes = VolumeCount::every(self.period);
+        self.regressors.every(input.period());
+        self.volumes = VolumeCount::every(input.period());
         Ok(input.clone())
     }
 
@@ -200,8 +133,8 @@ impl Stage for Nuisance {
         let mut warming = false;
         for index in 0..output.len() {
             let number = self.volumes.number(input, index);
-            let known = self.regress(number, input.motion);
-            let used = 1 + self.motion_columns() + self.order(number);
+            let known = self.regressors.fill(number, input.motion, &mut self.x);
+            let used = self.regressors.used(number);
             let Some(fit) = &mut self.fit else { return };
             fit.expect(&self.x, used, &mut self.expected);
             for (r, missing) in self.missing.iter_mut().enumerate() {
@@ -233,7 +166,7 @@ impl Stage for Nuisance {
     }
 
     fn reset(&mut self) {
-        self.motion.iter_mut().for_each(MotionRegressors::reset);
+        self.regressors.reset();
         self.fit.iter_mut().for_each(LeastSquares::reset);
         self.volumes.restart();
         self.x.fill(0.0);
@@ -253,7 +186,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::frame::{Channel, Fit, Unit};
+    use crate::frame::{Channel, Fit, HeadMotion, Unit};
 
     fn golden() -> Value {
         serde_json::from_str(include_str!("../../tests/golden/nuisance.json")).expect("the golden file")

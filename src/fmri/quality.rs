@@ -68,7 +68,7 @@ impl VolumeQuality {
             self.sorted.clear();
             self.sorted.extend_from_slice(&self.before);
             self.sorted.sort_unstable_by(f64::total_cmp);
-            let [lower, upper] = [0.25, 0.75].map(|share| quantile(&self.sorted, share));
+            let [lower, upper] = [1, 3].map(|quarter| self.sorted[quarter * (self.sorted.len() - 1) / 4]);
             dvars > upper + self.factor * (upper - lower)
         };
         if self.before.len() < REMEMBERED {
@@ -79,13 +79,6 @@ impl VolumeQuality {
         }
         spike
     }
-}
-
-/// Of ascending values, interpolated between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * sorted.len().saturating_sub(1) as f64;
-    let value = |i: f64| sorted.get(i as usize).copied().unwrap_or(f64::NAN);
-    value(at.floor()) + (value(at.ceil()) - value(at.floor())) * at.fract()
 }
 
 impl Stage for VolumeQuality {

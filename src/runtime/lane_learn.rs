@@ -249,7 +249,8 @@ impl LearnLane {
             match resumed {
                 Ok(mut predictor) => {
                     predictor.identify_with(std::mem::take(&mut self.identifiers[index]));
-                    context.port.send(Outgoing::Regions(Arc::clone(predictor.regions())));
+                    let regions = std::iter::once(predictor.regions()).chain(predictor.contrast_regions());
+                    regions.for_each(|regions| context.port.send(Outgoing::Regions(Arc::clone(regions))));
                     context.status.ready(&format!("predictors.{}", plan.name));
                     let giver = self.instant[index].take();
                     at_work[index] = Some(AtWork::new(predictor, self.metrics[index].clone(), giver));

@@ -377,13 +377,13 @@ impl FrameMetrics {
 }
 
 /// What a predictor makes.
-const PREDICTED: [FrameKind; 3] = [FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual];
+const PREDICTED: [FrameKind; 4] = [FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual, FrameKind::Contrast];
 
 /// The handles of one predictor.
 #[derive(Clone)]
 pub struct PredictorMetrics {
     /// In the order of [`PREDICTED`].
-    kinds: [FrameMetrics; 3],
+    kinds: [FrameMetrics; 4],
     dropped: IntCounter,
     held: IntCounter,
     late: IntCounter,

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Golden residuals of nuisance regression, each volume's from a fit of the volumes so far. Needs numpy. usage: make_nuisance.py > nuisance.json"""
+"""Golden residuals of nuisance regression and t of contrasts, each volume's from a fit of the volumes so far. Needs numpy.
+
+usage: make_nuisance.py > nuisance.json"""
 import json
 
 import numpy as np
@@ -40,7 +42,40 @@ def residuals(motion, drift, penalty):
     return out
 
 
+def t_values(contrast, motion, drift, ridge):
+    """t of a contrast of the design after every volume, from a fit of all volumes so far; NaN where it cannot be told."""
+    mm = parameters * [1, 1, 1, 50, 50, 50]
+    out, rows, filled, missing = [], [], volumes.copy(), np.isnan(volumes)
+    for now in range(n):
+        order = 1 + int((now + 1) * TR / drift) if drift else 0
+        trend = np.polynomial.legendre.legvander(2 * t / max(now, 1) - 1, order)
+        x = np.hstack([design, trend, mm[:, :motion]])
+        penalty = np.diag(np.r_[[ridge] * 2, [0] * (order + 1), [ridge] * motion])
+        solve = lambda rows: np.linalg.lstsq(np.vstack([x[rows], np.sqrt(penalty)]), np.vstack([filled[rows], np.zeros((x.shape[1], 4))]), rcond=1e-12)[0]
+        if missing[now].any():
+            filled[now, missing[now]] = (x[now] @ solve(rows))[missing[now]]
+        if now not in censored:
+            rows.append(now)
+        rank = x.shape[1] if ridge else np.linalg.matrix_rank(x[rows])
+        if rank < x.shape[1] or len(rows) <= rank + 1:
+            out.append([np.nan] * 4)
+            continue
+        beta, inverse = solve(rows), np.linalg.inv(x[rows].T @ x[rows] + penalty)
+        left = filled[rows] - x[rows] @ beta
+        freedom = len(rows) - missing[rows].sum(axis=0) - rank
+        c = np.r_[contrast, np.zeros(x.shape[1] - 2)]
+        variance = (left**2).sum(axis=0) / freedom * (c @ inverse @ x[rows].T @ x[rows] @ inverse @ c)
+        out.append((c @ beta / np.sqrt(variance)).tolist())
+    return out
+
+
+# Two conditions that are shown in turn, as slow as blood.
+shown = np.array([np.where(t % 20 // 10 == k, 1.0, 0.0) for k in range(2)])
+kernel = np.exp(-np.arange(8) / 2.0) * np.arange(8)
+design = np.array([np.convolve(s, kernel)[:n] for s in shown]).T
+volumes += design @ random.normal(0, 0.5, (2, 4))
 plain = lambda array: [[None if np.isnan(v) else float(v) for v in row] for row in array]
+both = lambda *settings: [plain(t_values(contrast, *settings)) for contrast in ([1, 0], [1, -1])]
 print(json.dumps({
     "parameters": plain(parameters),
     "volumes": plain(volumes),
@@ -49,4 +84,8 @@ print(json.dumps({
     "twelve": residuals(12, 0.0, 0.1),
     "twenty_four": residuals(24, 20.0, 0.01),
     "drift": residuals(0, 30.0, 0.1),
+    "design": plain(design),
+    "t_plain": both(0, 0.0, 0.0),
+    "t_motion": both(6, 30.0, 0.0),
+    "t_ridge": both(6, 60.0, 0.7),
 }))

@@ -13,8 +13,8 @@ import sys
 import jsonschema
 
 HEAD = struct.Struct("<4sIBBHBBHIIQ6dQ5H2x")
-KINDS = ["measured", "encoded", "decoded", "residual"]
-UNITS = ["a.u.", "uV", "uV2", "z", "psc"]
+KINDS = ["measured", "encoded", "decoded", "residual", "contrast"]
+UNITS = ["a.u.", "uV", "uV2", "z", "psc", "t"]
 CLOCKS = ["monotonic", "scaled", "virtual"]
 FLAGS = [
     "GAP", "CLIPPED", "FLAT", "NON_FINITE", "LATE", "CLOCK_JUMP", "STALE_MODEL", "DROPPED_BEFORE", "MOTION",

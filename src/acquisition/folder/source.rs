@@ -16,7 +16,7 @@ use crate::acquisition::dicom::{Header, Scan, Slice, Volume};
 use crate::acquisition::file::{Reduction, mask_non_finite};
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
 use crate::fmri::{self, Correction, Grid};
-use crate::frame::{Block, BlockSpec, Clock, Fit, HeadMotion, Instant, Quality};
+use crate::frame::{Block, BlockSpec, Clock, HeadMotion, Instant, Quality};
 
 /// How much of a TR an early volume is held for its predecessor.
 const PATIENCE: f64 = 0.5;
@@ -223,9 +223,6 @@ impl FolderSource {
         let motion = correction.correct(|voxel| voxels.get(voxel).map_or(f64::NAN, |v| f64::from(*v)));
         let mut values = vec![0.0; self.spec.channels.len()];
         self.reduction.atlas.gather().means(|voxel| correction.voxel(voxel), &mut values);
-        if motion.is_some_and(|motion| motion.fit != Fit::Converged) {
-            self.faults().add(Fault::Unrealigned, 1);
-        }
         (values, motion)
     }
 
