@@ -55,12 +55,12 @@ impl LeastSquares {
     /// yet counts for nothing.
     pub fn expect(&mut self, regressors: &[f64], used: usize, out: &mut [f64]) {
         // xᵀβ = xᵀR⁻¹(Qᵀy): Rᵀg = x, from the first column on.
-        let used = used.min(self.columns).min(regressors.len());
+        let used = used.min(self.columns);
         out.fill(0.0);
-        for i in 0..used {
+        for (i, regressor) in regressors.iter().enumerate().take(used) {
             let known: f64 = (0..i).map(|k| self.triangle[k * self.columns + i] * self.x[k]).sum();
             let diagonal = self.triangle[i * self.columns + i];
-            self.x[i] = if diagonal == 0.0 { 0.0 } else { (regressors[i] - known) / diagonal };
+            self.x[i] = if diagonal == 0.0 { 0.0 } else { (regressor - known) / diagonal };
             let rotated = &self.rotated[i * self.targets..(i + 1) * self.targets];
             for (out, rotated) in out.iter_mut().zip(rotated) {
                 *out += self.x[i] * rotated;
@@ -111,9 +111,9 @@ impl LeastSquares {
         out.fill(0.0);
         let (mut variance, mut rank) = (0.0, 0);
         // Rᵀg = c, then Rh = g: h = A⁻¹c.
-        for i in 0..used {
+        for (i, weight) in weights.iter().enumerate().take(used) {
             let column = |k: usize| self.triangle[k * columns + i];
-            let left = weights[i] - (0..i).map(|k| column(k) * self.x[k]).sum::<f64>();
+            let left = weight - (0..i).map(|k| column(k) * self.x[k]).sum::<f64>();
             let length = (0..=i).map(|k| column(k).powi(2)).sum::<f64>().sqrt();
             let told = column(i).abs() > DEPENDENT * length;
             if !told && left.abs() > DEPENDENT {
