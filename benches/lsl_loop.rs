@@ -118,6 +118,7 @@ fn prepare(folder: &Path) {
         ridge: Default::default(),
         model: None,
         learn: false,
+        glm: None,
     };
     let session = Session::new("bench", Arc::new(MonotonicClock));
     let mut predictor = Predictor::new("regions", &config, session, regions, 1.0 / RATE as f64, vec![input]).unwrap();

@@ -16,7 +16,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
-use neurod::fmri::{Atlas, Fit, Grid, RealignConfig, Realigner, Rigid, Smoother, parcellate};
+use neurod::fmri::{Atlas, Grid, RealignConfig, Realigner, Rigid, Smoother, parcellate};
+use neurod::frame::Fit;
 use serde_json::{Value, json};
 use support::{Peer, machine};
 

@@ -7,6 +7,7 @@ mod allocations;
 #[path = "common/stage_harness.rs"]
 mod stage_harness;
 
+use neurod::fmri::FmriConfig;
 use neurod::frame::{Block, BlockSpec, Channel, PrepareError, Stage, Unit};
 use neurod::signal::{Iir, SignalConfig, build};
 use stage_harness::{Spec, check_stage};
@@ -186,6 +187,31 @@ fn pulse_artifact() {
     ];
     let make = pulsed("pulse_artifact = { ecg = \"EEG11\", beats = 4 }", 200, 0.0);
     check_stage(make, refusing(&refused, Spec { heals_within: 2000, ..Spec::new(eeg(), 6000) }));
+}
+
+/// 11 regions every 2 s, so many volumes a block.
+fn regions(volumes: usize) -> BlockSpec {
+    BlockSpec::new(Channel::numbered("REGION", 11, Unit::Arbitrary), 0.5, volumes)
+}
+
+fn fmri(toml: &str) -> impl Fn() -> Box<dyn Stage> {
+    let config: FmriConfig = toml::from_str(toml).unwrap();
+    move || config.build().unwrap()
+}
+
+#[test]
+fn quality() {
+    let refused = [(regions(8), "set block = 1")];
+    check_stage(fmri("quality = {}"), refusing(&refused, Spec::new(regions(1), 300)));
+}
+
+#[test]
+fn nuisance() {
+    let refused = [(BlockSpec { rate: 0.0, ..regions(8) }, "irregular stream")];
+    let spec = refusing(&refused, Spec::new(regions(8), 1500));
+    check_stage(fmri("nuisance = { motion = 0, drift = 300.0 }"), spec);
+    let refused = [(regions(8), "set block = 1")];
+    check_stage(fmri("nuisance = { motion = 24 }"), refusing(&refused, Spec::new(regions(1), 1500)));
 }
 
 /// Stages one after another hold to what each holds to.

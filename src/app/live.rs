@@ -480,6 +480,9 @@ impl Building<'_> {
                 .map(|folder| CheckpointPlan { folder, every: session.checkpoint_every }),
             metrics: self.plan.predictors.iter().map(|p| self.metrics.predictor(&p.name)).collect(),
             measured: (0..self.plan.sources.len()).map(measured).collect(),
+            volumes: (self.settings.sources.iter())
+                .map(|(name, source)| source.looks_at_volumes().then(|| self.metrics.volumes(name)))
+                .collect(),
         };
         let wake = Arc::clone(&self.inbox.wake);
         self.spawn(Role::Learn, "learning", wake, move |context| lane.run(context))?;

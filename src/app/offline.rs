@@ -19,6 +19,7 @@ use crate::runtime::encoder::{EncoderStep, Listens};
 use crate::runtime::lane_learn::{regions_of, source_input};
 use crate::runtime::replay::{EventStep, RecordedSource, Replay, SourceStep};
 use crate::runtime::session::{Measured, Session};
+use crate::runtime::volumes::VolumeFrames;
 use crate::runtime::{Chain, EncoderFeed, Feed, InputSpec, Plan, Predictor};
 
 /// A replay that is ready to be played.
@@ -99,7 +100,8 @@ impl Settings {
                 regions.push(Arc::clone(&of));
                 Measured::new(session.clone(), name, of, chain.output().period())
             });
-            sources.push(SourceStep::new(source, chain, measured));
+            let volumes = VolumeFrames::new(session.clone(), name);
+            sources.push(SourceStep::new(source, chain, measured, volumes));
         }
         let mut events: Vec<EventStep> = Vec::new();
         for (name, config) in &self.events {
@@ -148,7 +150,7 @@ impl Settings {
                 predictor.resume(folder).map_err(|error| failed(error.into()))?;
             }
             predictor.identify_with(identifiers.next().unwrap_or_default());
-            regions.push(Arc::clone(predictor.regions()));
+            regions.extend(std::iter::once(predictor.regions()).chain(predictor.contrast_regions()).cloned());
             predictors.push(predictor);
         }
         let feeds = (sources.as_slice(), predictors.as_slice());

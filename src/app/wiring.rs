@@ -8,6 +8,7 @@ use super::settings::{EventsInput, InputConfig, Settings, SourceConfig};
 use crate::acquisition::file::{self, Recording, Speed};
 use crate::config;
 use crate::encoders::EncoderConfig;
+use crate::fmri::FmriConfig;
 use crate::frame::{BlockSpec, Channel, Instant, PrepareError, Stage, Unit};
 use crate::runtime::{Chain, EncoderFeed, NetworkFeed, Plan, PredictorPlan};
 use crate::signal;
@@ -142,6 +143,12 @@ impl Settings {
                     "is missing, and there is no session.state_dir with a checkpoint, or model, to take weights from";
                 return Err(AppError::setting(place("targets"), problem));
             }
+            let moves = |target: &String| self.sources.get(target).is_some_and(|source| source.input.realigns());
+            let glm_of_motion = predictor.glm.as_ref().is_some_and(|glm| glm.motion > 0);
+            if glm_of_motion && !predictor.targets.as_ref().is_some_and(moves) {
+                let problem = "is known where the input of `targets` has `realign = {}` (set that, or motion = 0)";
+                return Err(AppError::setting(place("glm.motion"), problem));
+            }
             predictor.lags.build().map_err(|error| AppError::Predictor { name: name.clone(), error })?;
             plan.predictors.push(PredictorPlan { name: name.clone(), inputs, target });
         }
@@ -267,6 +274,19 @@ impl Settings {
     }
 }
 
+impl InputConfig {
+    /// Whether its volumes are realigned.
+    fn realigns(&self) -> bool {
+        match self {
+            InputConfig::Folder(folder) => folder.realign.is_some(),
+            InputConfig::Dicom(receiver) => receiver.realign.is_some(),
+            InputConfig::Afni(afni) => afni.realign.is_some(),
+            InputConfig::Replay(replay) => replay.realign.is_some(),
+            InputConfig::Lsl(_) | InputConfig::Synthetic(_) => false,
+        }
+    }
+}
+
 impl SourceConfig {
     fn validate(&self, name: &str) -> Result<(), AppError> {
         let wrong = |error| AppError::Source { name: name.into(), error };
@@ -278,7 +298,18 @@ impl SourceConfig {
             InputConfig::Synthetic(synthetic) => drop(synthetic.build(Default::default()).map_err(wrong)?),
             InputConfig::Replay(_) => {}
         }
+        let of_motion = |step: &FmriConfig| matches!(step, FmriConfig::Nuisance(nuisance) if nuisance.motion > 0);
+        if self.fmri.iter().any(of_motion) && !self.input.realigns() {
+            let problem = "regresses out motion, which is known where the input of volumes has `realign = {}` \
+                           (set that, or motion = 0)";
+            return Err(AppError::setting(format!("sources.{name}.fmri.nuisance"), problem));
+        }
         self.stages().map_err(|error| AppError::Chain { name: name.into(), error }).map(drop)
+    }
+
+    /// Whether something is told of every volume: where the head lay, or how good its signal is.
+    pub fn looks_at_volumes(&self) -> bool {
+        self.input.realigns() || self.fmri.iter().any(|step| matches!(step, FmriConfig::Quality(_)))
     }
 
     /// Its stages, in order.

@@ -10,13 +10,8 @@ use anyhow::{Context, bail};
 use super::encode::design::progress;
 use crate::acquisition::file::{Reduction, Volumes};
 use crate::cli::RegionsArgs;
-use crate::fmri::{
-    Censor, Displacement, Fit, Motion, MotionModel, MotionRegressors, RealignConfig, Realigner, SignalQuality, Smoother,
-};
-use crate::frame::Unit;
-
-/// Volumes after one that moved that are marked with it: its signal settles over about so many.
-const AFTER: u32 = 1;
+use crate::fmri::{Correction, MotionModel, MotionRegressors, RealignConfig, SignalQuality};
+use crate::frame::{HeadMotion, Unit};
 
 /// Does it.
 ///
@@ -33,7 +28,7 @@ pub fn run(args: &RegionsArgs) -> anyhow::Result<()> {
     let reduction = Reduction::read(path, is_mask, args.labels.as_deref(), Unit::Arbitrary)?;
     let reduction = Arc::new(reduction).on(&volumes)?;
     let names: Vec<&str> = reduction.channels.iter().map(|c| c.name.as_str()).collect();
-    let mut cleaned = Cleaned::new(args, &volumes)?;
+    let mut correction = correction(args, &volumes)?;
     let mut table = Table::create(&args.out, &names)?;
     let mut moved = args.realign.then(|| Moved::create(args, names.len())).transpose()?;
 
@@ -43,11 +38,11 @@ pub fn run(args: &RegionsArgs) -> anyhow::Result<()> {
     let mut left_out = 0;
     for _ in 0..volumes.count {
         stream.next_volume()?;
-        let motion = cleaned.take(|voxel| stream.value(voxel));
-        left_out += match &cleaned.volume {
-            Some(volume) => {
-                let at = |voxel: usize| volume.get(voxel).map_or(f64::NAN, |v| f64::from(*v));
-                reduction.atlas.gather().means(at, &mut row)
+        let mut motion = None;
+        left_out += match &mut correction {
+            Some(correction) => {
+                motion = correction.correct(|voxel| stream.value(voxel));
+                reduction.atlas.gather().means(|voxel| correction.voxel(voxel), &mut row)
             }
             None => reduction.atlas.gather().means(|voxel| stream.value(voxel), &mut row),
         };
@@ -68,81 +63,39 @@ pub fn run(args: &RegionsArgs) -> anyhow::Result<()> {
     if lost > 0 {
         writeln!(out, "{lost} regions have no voxel in this image: their columns are n/a")?;
     }
-    match (moved, &cleaned.realigner) {
-        (Some(moved), Some(realigner)) => moved.finish(&mut out, realigner),
+    match (moved, &correction) {
+        (Some(moved), Some(correction)) => moved.finish(&mut out, correction),
         _ => Ok(()),
     }
 }
 
-/// What is done to a volume before its regions are averaged.
-struct Cleaned {
-    realigner: Option<Realigner>,
-    smoother: Option<Smoother>,
-    raw: Vec<f32>,
-    /// The volume as it is averaged; `None` where it is averaged as it was read.
-    volume: Option<Vec<f32>>,
-}
-
-impl Cleaned {
-    fn new(args: &RegionsArgs, volumes: &Volumes) -> anyhow::Result<Self> {
-        let voxels = volumes.grid.voxels();
-        let mut raw = vec![0.0; voxels];
-        let smoother = args.smooth.map(|fwhm| Smoother::new(&volumes.grid, fwhm)).transpose()?;
-        let mut realigner = None;
-        if args.realign {
-            if args.reference >= volumes.count {
-                bail!("--reference {}: {} has {} volumes", args.reference, args.image.display(), volumes.count);
-            }
-            let mut stream = volumes.stream(args.reference)?;
-            stream.next_volume()?;
-            raw.iter_mut().enumerate().for_each(|(i, v)| *v = stream.value(i) as f32);
-            let made = Realigner::new(&volumes.grid, &raw, &RealignConfig::default());
-            realigner = Some(made.with_context(|| args.image.display().to_string())?);
+/// What is done to volumes before their regions are averaged, if anything is.
+fn correction(args: &RegionsArgs, volumes: &Volumes) -> anyhow::Result<Option<Correction>> {
+    let realign = args.realign.then(|| RealignConfig { censor: args.censor, ..RealignConfig::default() });
+    let mut correction = Correction::new(&volumes.grid, realign.as_ref(), args.smooth)?;
+    if let (Some(correction), Some(_)) = (&mut correction, realign) {
+        if args.reference >= volumes.count {
+            bail!("--reference {}: {} has {} volumes", args.reference, args.image.display(), volumes.count);
         }
-        let volume = (args.realign || args.smooth.is_some()).then(|| vec![0.0; voxels]);
-        Ok(Self { realigner, smoother, raw, volume })
+        let reference = volumes.volume(args.reference)?;
+        correction.refer_to(&reference).with_context(|| args.image.display().to_string())?;
     }
-
-    fn take(&mut self, value: impl Fn(usize) -> f64) -> Option<Motion> {
-        let volume = self.volume.as_mut()?;
-        self.raw.iter_mut().enumerate().for_each(|(i, v)| *v = value(i) as f32);
-        let mut motion = None;
-        match &mut self.realigner {
-            Some(realigner) => {
-                motion = Some(realigner.realign(&self.raw));
-                realigner.reslice(volume, f32::NAN);
-            }
-            None => volume.copy_from_slice(&self.raw),
-        }
-        if let Some(smoother) = &mut self.smoother {
-            // As nilearn does: one missing voxel must not reach as far as the kernel.
-            volume.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = 0.0);
-            smoother.smooth(volume);
-        }
-        motion
-    }
+    Ok(correction)
 }
 
 /// The table of motion, as it grows.
 struct Moved {
     table: Table,
-    displacement: Displacement,
-    censor: Censor,
     regressors: MotionRegressors,
     row: Vec<f64>,
     quality: SignalQuality,
-    regions: usize,
     censored: u64,
     furthest: f64,
 }
 
 impl Moved {
     fn create(args: &RegionsArgs, regions: usize) -> anyhow::Result<Self> {
-        let model = match args.regressors.as_str() {
-            "24" => MotionModel::TwentyFour,
-            "12" => MotionModel::Twelve,
-            _ => MotionModel::Six,
-        };
+        let model = args.regressors.parse().ok().and_then(MotionModel::of).unwrap_or(MotionModel::Six);
         let beside = || {
             let stem = args.out.file_stem().unwrap_or_default().to_string_lossy();
             args.out.with_file_name(format!("{stem}_motion.tsv"))
@@ -151,41 +104,28 @@ impl Moved {
         names.extend(["framewise_displacement", "dvars", "motion_outlier", "fit"].map(String::from));
         Ok(Self {
             table: Table::create(&args.motion.clone().unwrap_or_else(beside), &names)?,
-            displacement: Displacement::default(),
-            censor: Censor::new(args.censor, AFTER),
             regressors: MotionRegressors::new(model),
             row: vec![0.0; model.len()],
             quality: SignalQuality::new(regions),
-            regions,
             censored: 0,
             furthest: 0.0,
         })
     }
 
-    fn add(&mut self, motion: &Motion, regions: &[f64]) -> anyhow::Result<()> {
-        let parameters = motion.rigid.parameters();
-        self.regressors.observe(parameters, &mut self.row);
-        let displacement = self.displacement.observe(parameters);
-        // Where a volume lay that did not fit is not known.
-        let known = if motion.fit == Fit::Converged { displacement } else { Some(f64::NAN) };
-        let censored = self.censor.observe(known);
-        self.censored += u64::from(censored);
-        self.furthest = self.furthest.max(displacement.unwrap_or(0.0));
-        let dvars = self.quality.observe(regions);
-        let fit = match motion.fit {
-            Fit::Converged => "converged",
-            Fit::NotConverged => "not_converged",
-            Fit::Empty => "empty",
-        };
-        let optional = |v: Option<f64>| v.map_or_else(|| "n/a".into(), number);
-        let tail = [optional(known), optional(dvars), u8::from(censored).to_string(), fit.into()];
+    fn add(&mut self, motion: &HeadMotion, regions: &[f64]) -> anyhow::Result<()> {
+        self.regressors.observe(motion.parameters, &mut self.row);
+        self.censored += u64::from(motion.outlier);
+        self.furthest = self.furthest.max(motion.displacement);
+        let dvars = self.quality.observe(regions).unwrap_or(f64::NAN);
+        let outlier = u8::from(motion.outlier).to_string();
+        let tail = [number(motion.displacement), number(dvars), outlier, motion.fit.as_str().into()];
         self.table.add(self.row.iter().map(|v| number(*v)).chain(tail))
     }
 
-    fn finish(self, out: &mut impl io::Write, realigner: &Realigner) -> anyhow::Result<()> {
+    fn finish(mut self, out: &mut impl io::Write, correction: &Correction) -> anyhow::Result<()> {
         let path = self.table.path.clone();
         self.table.finish()?;
-        let counts = realigner.counts();
+        let counts = correction.counts();
         let unfit = counts.not_converged + counts.empty;
         writeln!(
             out,
@@ -194,9 +134,8 @@ impl Moved {
             self.furthest,
             self.censored
         )?;
-        let mut tsnr: Vec<f64> = (0..self.regions).map(|r| self.quality.tsnr(r)).filter(|t| t.is_finite()).collect();
-        tsnr.sort_by(f64::total_cmp);
-        if let Some(median) = tsnr.get(tsnr.len() / 2) {
+        let median = self.quality.median_tsnr();
+        if median.is_finite() {
             writeln!(out, "tSNR {median:.1} in the median region")?;
         }
         Ok(())

@@ -59,7 +59,7 @@ impl Scorer {
     /// Takes in a frame, in the order in which they were made.
     pub fn frame(&mut self, frame: &Arc<RegionFrame>) {
         self.frames += 1;
-        if frame.kind != FrameKind::Measured {
+        if !matches!(frame.kind, FrameKind::Measured | FrameKind::Contrast) {
             self.updates.insert(Arc::clone(&frame.predictor), frame.model.updates);
         }
         match frame.kind {
@@ -78,7 +78,7 @@ impl Scorer {
                     }
                 }
             }
-            FrameKind::Encoded | FrameKind::Decoded => {}
+            FrameKind::Encoded | FrameKind::Decoded | FrameKind::Contrast => {}
         }
     }
 

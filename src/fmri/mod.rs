@@ -21,11 +21,17 @@
 
 pub mod affine;
 mod atlas;
+mod correct;
 mod detrend;
+mod glm;
+mod least_squares;
 mod motion;
+mod nuisance;
 mod parcellate;
 mod percent;
+mod quality;
 mod realign;
+mod regressors;
 mod reorient;
 mod smooth;
 mod volume;
@@ -34,11 +40,15 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use atlas::{Atlas, Grid};
+pub use correct::Correction;
 pub use detrend::{Detrend, DetrendConfig};
+pub use glm::{Glm, GlmConfig};
 pub use motion::{Censor, Displacement, MotionModel, MotionRegressors, SignalQuality};
+pub use nuisance::{Nuisance, NuisanceConfig};
 pub use parcellate::{Gather, parcellate};
 pub use percent::{Baseline, Percent, PercentConfig};
-pub use realign::{Fit, Motion, RealignConfig, RealignCounts, Realigner, Rigid};
+pub use quality::{QualityConfig, VolumeQuality};
+pub use realign::{Motion, RealignConfig, RealignCounts, Realigner, Rigid};
 pub use reorient::places;
 pub use smooth::Smoother;
 
@@ -55,6 +65,10 @@ pub enum FmriConfig {
     Detrend(DetrendConfig),
     /// Percent signal change against a declared baseline of the run.
     Percent(PercentConfig),
+    /// Movement and drift, fitted and taken away.
+    Nuisance(NuisanceConfig),
+    /// DVARS, tSNR and spikes, said with every volume.
+    Quality(QualityConfig),
 }
 
 impl FmriConfig {
@@ -66,6 +80,8 @@ impl FmriConfig {
         Ok(match self {
             FmriConfig::Detrend(config) => Box::new(Detrend::new(config)?),
             FmriConfig::Percent(config) => Box::new(Percent::new(config)?),
+            FmriConfig::Nuisance(config) => Box::new(Nuisance::new(config)?),
+            FmriConfig::Quality(config) => Box::new(VolumeQuality::new(config)?),
         })
     }
 }

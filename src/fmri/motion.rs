@@ -5,7 +5,7 @@
 use super::Rigid;
 
 /// The radius of the sphere on which a turn is measured, in mm.
-const HEAD_RADIUS: f64 = 50.0;
+pub(super) const HEAD_RADIUS: f64 = 50.0;
 
 /// Framewise displacement: `|Δx| + |Δy| + |Δz| + r (|Δpitch| + |Δroll| + |Δyaw|)` between neighbouring volumes, in mm.
 ///
@@ -81,6 +81,16 @@ pub enum MotionModel {
 }
 
 impl MotionModel {
+    /// The one of so many values; `None` where there is none.
+    pub const fn of(values: u32) -> Option<Self> {
+        match values {
+            6 => Some(Self::Six),
+            12 => Some(Self::Twelve),
+            24 => Some(Self::TwentyFour),
+            _ => None,
+        }
+    }
+
     /// How many values a volume has.
     pub const fn len(self) -> usize {
         match self {
@@ -150,13 +160,16 @@ pub struct SignalQuality {
     last: Vec<f64>,
     /// Per region: count, mean, sum of squared deviations.
     spread: Vec<[f64; 3]>,
+    /// Room to look for the median in.
+    sorted: Vec<f64>,
     seen: bool,
 }
 
 impl SignalQuality {
     /// Of so many regions or voxels, at the start of a run.
     pub fn new(regions: usize) -> Self {
-        Self { last: vec![f64::NAN; regions], spread: vec![[0.0; 3]; regions], seen: false }
+        let (last, spread) = (vec![f64::NAN; regions], vec![[0.0; 3]; regions]);
+        Self { last, spread, sorted: Vec::with_capacity(regions), seen: false }
     }
 
     /// The DVARS of a volume, in its own unit; `None` for a run's first. Does not allocate.
@@ -186,6 +199,18 @@ impl SignalQuality {
             Some([n, mean, spread]) if *spread > 0.0 => mean / (spread / n).sqrt(),
             _ => f64::NAN,
         }
+    }
+
+    /// The tSNR of the median region of those that have varied; NaN while none has. Does not allocate.
+    pub fn median_tsnr(&mut self) -> f64 {
+        let mut sorted = std::mem::take(&mut self.sorted);
+        sorted.clear();
+        sorted.extend((0..self.spread.len()).map(|region| self.tsnr(region)).filter(|t| t.is_finite()));
+        let middle = sorted.len() / 2;
+        let median =
+            if sorted.is_empty() { f64::NAN } else { *sorted.select_nth_unstable_by(middle, f64::total_cmp).1 };
+        self.sorted = sorted;
+        median
     }
 
     /// The next volume is a run's first. Does not allocate.
@@ -262,7 +287,13 @@ mod tests {
             }
             quality.reset();
         }
-        assert!(quality.tsnr(99).is_nan());
+        assert!(quality.tsnr(99).is_nan() && quality.median_tsnr().is_nan());
+        for row in &values {
+            quality.observe(row);
+        }
+        let mut last: Vec<f64> = tsnr.last().into_iter().flatten().copied().filter(|t| t.is_finite()).collect();
+        last.sort_by(f64::total_cmp);
+        assert!(near(quality.median_tsnr(), last[last.len() / 2]) && last.len() == 6);
     }
 
     #[test]

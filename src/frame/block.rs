@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Channel, Instant, Quality};
+use super::{Channel, HeadMotion, Instant, Quality, VolumeSignal};
 
 /// What a stream of blocks looks like; fixed while a source is connected.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +99,10 @@ pub struct Block {
     pub quality: Quality,
     /// Which channels are wrong; their values mean nothing and may be non-finite.
     pub bad: ChannelMask,
+    /// Of a volume that was realigned: where the head lay.
+    pub motion: Option<HeadMotion>,
+    /// Of a volume that was looked at: how good its signal is.
+    pub signal: Option<VolumeSignal>,
 }
 
 impl Block {
@@ -115,6 +119,8 @@ impl Block {
             arrived_at: Instant::default(),
             quality: Quality::GOOD,
             bad: ChannelMask::none(channels),
+            motion: None,
+            signal: None,
         }
     }
 
@@ -179,11 +185,12 @@ impl Block {
         true
     }
 
-    /// Empties it for reuse: no samples, no flags, no bad channels. Times, `seq` and `run` stay until they are set.
+    /// Empties it for reuse: no samples, no flags, no bad channels, nothing told of a volume. Times, `seq` and `run` stay until they are set.
     pub fn clear(&mut self) {
         self.len = 0;
         self.quality = Quality::GOOD;
         self.bad.clear();
+        (self.motion, self.signal) = (None, None);
     }
 
     /// Takes over everything about `other` but its samples: number, run, times, flags, and bad channels where the
@@ -194,6 +201,7 @@ impl Block {
         self.measured_at = other.measured_at;
         self.arrived_at = other.arrived_at;
         self.quality = other.quality;
+        (self.motion, self.signal) = (other.motion, other.signal);
         if self.channels == other.channels {
             self.bad.copy_from(&other.bad);
         } else {

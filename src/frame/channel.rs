@@ -19,6 +19,9 @@ pub enum Unit {
     /// Percent of a baseline: fMRI.
     #[serde(rename = "psc")]
     PercentSignalChange,
+    /// A statistic: an effect over its standard error.
+    #[serde(rename = "t")]
+    TValue,
     /// Whatever the device counts in.
     #[default]
     #[serde(rename = "a.u.")]
@@ -26,13 +29,14 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The wire name: `uV`, `uV2`, `z`, `psc` or `a.u.`.
+    /// The wire name: `uV`, `uV2`, `z`, `psc`, `t` or `a.u.`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Unit::Microvolt => "uV",
             Unit::MicrovoltSquared => "uV2",
             Unit::ZScore => "z",
             Unit::PercentSignalChange => "psc",
+            Unit::TValue => "t",
             Unit::Arbitrary => "a.u.",
         }
     }

@@ -19,6 +19,8 @@ pub enum FrameKind {
     Decoded,
     /// Measured − predicted: the one-step-ahead error, before learning.
     Residual,
+    /// t of a contrast of the predictor's features, from all volumes of the run so far.
+    Contrast,
 }
 
 impl FrameKind {
@@ -29,6 +31,7 @@ impl FrameKind {
             FrameKind::Encoded => "encoded",
             FrameKind::Decoded => "decoded",
             FrameKind::Residual => "residual",
+            FrameKind::Contrast => "contrast",
         }
     }
 }

@@ -16,7 +16,8 @@ use std::sync::Arc;
 pub use outlets::LslLanes;
 
 use crate::frame::{
-    FrameKind, Identification, Instant, ModelStamp, NetworkFrame, OutcomeFrame, Quality, RegionFrame, Regions,
+    FrameKind, Identification, Instant, ModelStamp, NetworkFrame, OutcomeFrame, Quality, QualityFrame, RegionFrame,
+    Regions,
 };
 
 /// What goes to every sink that lives in the service.
@@ -32,6 +33,8 @@ pub enum Outgoing {
     Network(Arc<NetworkFrame>),
     /// What a model says of that.
     Outcome(Arc<OutcomeFrame>),
+    /// How good a volume was.
+    Quality(Arc<QualityFrame>),
 }
 
 /// Takes frames from any lane without ever blocking it: a full queue drops its oldest entry and counts that.

@@ -22,9 +22,10 @@ pub const MAGIC: [u8; 4] = *b"NRF1";
 /// How long the head is before its strings.
 const HEAD: usize = 100;
 
-const KINDS: [FrameKind; 4] = [FrameKind::Measured, FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual];
-const UNITS: [Unit; 5] =
-    [Unit::Arbitrary, Unit::Microvolt, Unit::MicrovoltSquared, Unit::ZScore, Unit::PercentSignalChange];
+const KINDS: [FrameKind; 5] =
+    [FrameKind::Measured, FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual, FrameKind::Contrast];
+const UNITS: [Unit; 6] =
+    [Unit::Arbitrary, Unit::Microvolt, Unit::MicrovoltSquared, Unit::ZScore, Unit::PercentSignalChange, Unit::TValue];
 const CLOCKS: [&str; 3] = ["monotonic", "scaled", "virtual"];
 
 /// Why bytes are not a binary frame.
@@ -65,6 +66,7 @@ pub fn json(message: &Outgoing) -> Result<String, serde_json::Error> {
         Outgoing::Identification(ranking) => serde_json::to_string(ranking.as_ref()),
         Outgoing::Network(frame) => serde_json::to_string(frame.as_ref()),
         Outgoing::Outcome(frame) => serde_json::to_string(frame.as_ref()),
+        Outgoing::Quality(frame) => serde_json::to_string(frame.as_ref()),
     }
 }
 

@@ -210,6 +210,9 @@ pub enum RidgeError {
     /// A skill window that says nothing.
     #[error("skill.window = {0} must be at least 4 volumes")]
     Window(usize),
+    /// A general linear model that cannot be made of these features.
+    #[error("{0}")]
+    Contrast(String),
     /// No such flag.
     #[error(
         "freeze_on has \"{0}\", which is no quality flag (GAP, CLIPPED, FLAT, NON_FINITE, LATE, CLOCK_JUMP, \

@@ -81,11 +81,13 @@ impl AtWork {
     /// Takes in volumes of its targets.
     pub fn learn(&mut self, block: &Block, publisher: &mut Publisher<'_>) {
         let (rate, regions) = (self.predictor.rate(), Arc::clone(self.predictor.regions()));
+        let contrasts = Arc::clone(self.predictor.contrast_regions().unwrap_or(&regions));
         let (metrics, speed) = (&self.metrics, publisher.context.session.clock().speed());
         for i in 0..block.len() {
             self.predictor.volume(block, i, |frame| {
                 metrics.frame(&frame, speed);
-                publisher.frame(frame, &regions, rate);
+                let regions = if frame.kind == FrameKind::Contrast { &contrasts } else { &regions };
+                publisher.frame(frame, regions, rate);
             });
             for ranking in self.predictor.take_identified() {
                 publisher.context.port.send(Outgoing::Identification(Arc::new(ranking)));

@@ -17,6 +17,7 @@ use super::metrics::{FrameMetrics, PredictorMetrics};
 use super::plan::{Feed, Plan};
 use super::predictor::{InputSpec, Predictor, PredictorConfig};
 use super::session::Measured;
+use super::volumes::{VolumeFrames, VolumeMetrics};
 use crate::frame::{Block, BlockSpec, Clock, MonotonicClock, Quality, Regions};
 use crate::publish::Outgoing;
 use crate::ridge::{CheckpointError, FittedModel};
@@ -122,12 +123,15 @@ pub struct LearnLane {
     pub metrics: Vec<PredictorMetrics>,
     /// One a source that is a target: its `measured` frames.
     pub measured: Vec<Option<FrameMetrics>>,
+    /// One a source whose volumes are looked at: what is told of them.
+    pub volumes: Vec<Option<VolumeMetrics>>,
 }
 
 struct OpenedSource {
     spec: BlockSpec,
     blocks: LinkReceiver<Block>,
     measured: Option<Measured>,
+    volumes: Option<(VolumeFrames, VolumeMetrics)>,
 }
 
 impl LearnLane {
@@ -191,7 +195,9 @@ impl LearnLane {
             context.port.send(Outgoing::Regions(Arc::clone(&regions)));
             Measured::new(context.session.clone(), &self.plan.sources[index], regions, spec.period())
         });
-        sources[index] = Some(OpenedSource { spec, blocks, measured });
+        let volumes = self.volumes[index].clone();
+        let volumes = volumes.map(|m| (VolumeFrames::new(context.session.clone(), &self.plan.sources[index]), m));
+        sources[index] = Some(OpenedSource { spec, blocks, measured, volumes });
     }
 
     /// Builds every predictor whose inputs and target are all known by now.
@@ -243,7 +249,8 @@ impl LearnLane {
             match resumed {
                 Ok(mut predictor) => {
                     predictor.identify_with(std::mem::take(&mut self.identifiers[index]));
-                    context.port.send(Outgoing::Regions(Arc::clone(predictor.regions())));
+                    let regions = std::iter::once(predictor.regions()).chain(predictor.contrast_regions());
+                    regions.for_each(|regions| context.port.send(Outgoing::Regions(Arc::clone(regions))));
                     context.status.ready(&format!("predictors.{}", plan.name));
                     let giver = self.instant[index].take();
                     at_work[index] = Some(AtWork::new(predictor, self.metrics[index].clone(), giver));
@@ -289,6 +296,11 @@ impl LearnLane {
                 busy = true;
                 if block.after_loss() {
                     block.quality |= Quality::GAP | Quality::DROPPED_BEFORE;
+                }
+                if let Some((frames, metrics)) = &mut source.volumes {
+                    metrics.volume(&block);
+                    let frame = frames.frame(&block).map(|frame| Outgoing::Quality(Arc::new(frame)));
+                    frame.into_iter().for_each(|frame| publisher.context.port.send(frame));
                 }
                 for (p, input) in self.plan.inputs_of(Feed::Source(index)) {
                     let Some(work) = &mut at_work[p] else { continue };

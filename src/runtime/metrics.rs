@@ -13,6 +13,7 @@ use prometheus::{
 
 use super::Predictor;
 use super::encoder::EncoderCounts;
+use super::volumes::{VolumeFamilies, VolumeMetrics};
 use crate::acquisition::SourceStats;
 use crate::acquisition::volumes::Fault;
 use crate::encoders::CacheStats;
@@ -47,6 +48,7 @@ pub struct Metrics {
     clock_offset: GaugeVec,
     source_counts: Vec<SourceCount>,
     source_faults: IntCounterVec,
+    volumes: VolumeFamilies,
     link_dropped: IntCounterVec,
     sink_dropped: IntCounterVec,
     realtime: IntGaugeVec,
@@ -141,6 +143,7 @@ impl Metrics {
                 "What a source of volumes lived through, by kind; volumes, files, objects or associations.",
                 &["source", "fault"],
             )?,
+            volumes: VolumeFamilies::register(&registry, buckets())?,
             link_dropped: counters(
                 "link_dropped_total",
                 "Blocks, events, features or rows dropped because the lane after this one fell behind.",
@@ -225,6 +228,11 @@ impl Metrics {
             dropped: self.link_dropped.with_label_values(&[name]),
             realtime: self.realtime.with_label_values(&[name]),
         }
+    }
+
+    /// The handles of what is measured of the volumes of one source.
+    pub fn volumes(&self, source: &str) -> VolumeMetrics {
+        self.volumes.of(source)
     }
 
     /// The handles of the frames that a source or predictor makes.
@@ -369,13 +377,13 @@ impl FrameMetrics {
 }
 
 /// What a predictor makes.
-const PREDICTED: [FrameKind; 3] = [FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual];
+const PREDICTED: [FrameKind; 4] = [FrameKind::Encoded, FrameKind::Decoded, FrameKind::Residual, FrameKind::Contrast];
 
 /// The handles of one predictor.
 #[derive(Clone)]
 pub struct PredictorMetrics {
     /// In the order of [`PREDICTED`].
-    kinds: [FrameMetrics; 3],
+    kinds: [FrameMetrics; 4],
     dropped: IntCounter,
     held: IntCounter,
     late: IntCounter,

@@ -25,6 +25,7 @@ pub mod priority;
 mod recent;
 pub mod replay;
 pub mod session;
+pub mod volumes;
 
 pub use chain::Chain;
 pub use checkpoints::ResumeError;

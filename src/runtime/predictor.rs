@@ -2,6 +2,8 @@
 
 mod asked;
 mod begun;
+mod contrasts;
+mod volume_time;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -13,8 +15,12 @@ use sha2::{Digest, Sha256};
 use super::features::Features;
 use super::identifier::Identifier;
 use super::session::{FrameOf, Session};
+use crate::fmri::GlmConfig;
 use crate::frame::{Block, FrameKind, Identification, Instant, ModelStamp, Quality, RegionFrame, Regions};
 use crate::ridge::{FeatureTimeline, Lags, LagsConfig, Learner, Observed, RidgeConfig, RidgeError};
+use contrasts::Contrasts;
+
+pub use volume_time::VolumeTime;
 
 /// `[predictors.NAME]`: which features predict which regions, how far back they reach, how the weights learn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +48,9 @@ pub struct PredictorConfig {
     /// Whether it learns from the first volume on; `POST /api/v1/learn` and `/freeze` change it. Default: true.
     #[serde(default = "yes")]
     pub learn: bool,
+    /// Contrasts of its features, whose t is told per region after every volume of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glm: Option<GlmConfig>,
 }
 
 fn no_delay() -> LagsConfig {
@@ -50,29 +59,6 @@ fn no_delay() -> LagsConfig {
 
 fn yes() -> bool {
     true
-}
-
-/// Where in its TR the time stamp of a volume lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum VolumeTime {
-    /// At the start of acquisition.
-    #[default]
-    Start,
-    /// Half-way through.
-    Middle,
-    /// At the end: sources that stamp a volume when it is complete.
-    End,
-}
-
-impl VolumeTime {
-    fn fraction(self) -> f64 {
-        match self {
-            VolumeTime::Start => 0.0,
-            VolumeTime::Middle => 0.5,
-            VolumeTime::End => 1.0,
-        }
-    }
 }
 
 /// What one feature input of a predictor is.
@@ -126,6 +112,7 @@ pub struct Predictor {
     began_with: Option<Arc<str>>,
     identifiers: Vec<Identifier>,
     identified: Vec<Identification>,
+    contrasts: Option<Contrasts>,
     run: Option<u32>,
     sequence: [u64; 2],
     /// The newest thing that went in, features or a volume learned from: when it was measured, when it arrived.
@@ -164,6 +151,7 @@ impl Predictor {
         if !config.learn {
             learner.freeze();
         }
+        let contrasts = config.glm.as_ref().map(|glm| Contrasts::new(name, glm, width, &regions, period));
         let events = inputs.iter().all(|input| input.hop.is_none());
         let model = ModelStamp { id: stamp_id(name, &inputs), sha256: stamp_hash(config, &inputs), updates: 0 };
         let memory = lags.horizon(period) + VOLUME_DELAY.max(period);
@@ -191,6 +179,7 @@ impl Predictor {
             began_with: None,
             identifiers: Vec::new(),
             identified: Vec::new(),
+            contrasts: contrasts.transpose().map_err(|error| RidgeError::Contrast(error.to_string()))?,
             run: None,
             sequence: [0; 2],
             newest: None,
@@ -277,6 +266,7 @@ impl Predictor {
         self.went_in(block.measured_at, block.arrived_at);
         emit(self.publish(FrameKind::Residual, at, quality | block.quality));
         self.identify(block, at, quality | block.quality);
+        self.contrast(block, sample, at, quality | block.quality, &mut emit);
         // What was not measured must not be learned as zero.
         let observed = match self.known {
             true => self.learner.observe(&self.row, &self.target, quality | block.quality),
@@ -417,6 +407,7 @@ impl Predictor {
         self.ahead = None;
         (self.used_until, self.tick) = (f64::NEG_INFINITY, None);
         self.identifiers.iter_mut().for_each(Identifier::new_run);
+        self.contrasts.iter_mut().for_each(Contrasts::new_run);
         for input in &mut self.inputs {
             input.timeline.new_run(at.seconds());
             input.flagged.clear();

@@ -11,6 +11,7 @@ use super::plan::{EncoderFeed, Feed, NetworkFeed, Plan};
 use super::predicted::{Predicted, is_prediction};
 use super::predictor::Predictor;
 use super::session::{Measured, Session};
+use super::volumes::VolumeFrames;
 use crate::acquisition::file::Recorded;
 use crate::acquisition::{EventSource, Pull, Source, SourceError};
 use crate::frame::{Block, BlockSpec, Event, Identification, Instant, RegionFrame, VirtualClock};
@@ -32,14 +33,21 @@ pub struct SourceStep {
     pub chain: Chain,
     /// Makes its `measured` frames, if it is anybody's target.
     pub measured: Option<Measured>,
+    /// Says what its volumes are like.
+    pub volumes: VolumeFrames,
     block: Block,
 }
 
 impl SourceStep {
     /// `source` through `chain`, which was prepared for its shape.
-    pub fn new(source: Box<dyn RecordedSource>, chain: Chain, measured: Option<Measured>) -> Self {
+    pub fn new(
+        source: Box<dyn RecordedSource>,
+        chain: Chain,
+        measured: Option<Measured>,
+        volumes: VolumeFrames,
+    ) -> Self {
         let block = Block::new(source.spec());
-        Self { source, chain, measured, block }
+        Self { source, chain, measured, volumes, block }
     }
 
     /// The shape at the end of its chain.
@@ -86,7 +94,7 @@ pub struct Replay {
     pub networks: Vec<NetworkStep>,
     /// Which of them listen to predictors.
     pub listening: Vec<Listening>,
-    /// What networks have said and nobody has taken yet.
+    /// What networks and sources of volumes have said and nobody has taken yet.
     pub said: Vec<Outgoing>,
 }
 
@@ -96,7 +104,7 @@ impl Replay {
         self.predictors.iter_mut().flat_map(Predictor::take_identified)
     }
 
-    /// What networks have said since this was last asked: their frames, and the outcomes of their models.
+    /// What was said since this was last asked: networks, the outcomes of their models, and how good volumes were.
     pub fn take_said(&mut self) -> impl Iterator<Item = Outgoing> {
         self.said.drain(..)
     }
@@ -212,6 +220,7 @@ impl Replay {
                 deliver(plan, predictors, Feed::Source(index), &features, emit);
             }
         }
+        said.extend(step.volumes.frame(output).map(|frame| Outgoing::Quality(Arc::new(frame))));
         for network in plan.networks_of(NetworkFeed::Source(index)) {
             networks[network].block(output, false, |message| said.push(message));
         }

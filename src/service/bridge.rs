@@ -164,19 +164,23 @@ pub(super) struct Filter {
     pub outcomes: bool,
     /// Whether networks are to come with every edge.
     pub edges: bool,
+    /// Whether the quality of volumes is wanted; always, where nothing is chosen.
+    pub quality: bool,
     /// The client reads JSON, so it gets no frame of more than [`MOST_JSON_VALUES`].
     pub json: bool,
 }
 
 impl Filter {
     fn wants(&self, message: &Outgoing) -> bool {
-        let every_kind = self.kinds.is_empty() && !self.identification && !self.networks && !self.outcomes;
+        let others = self.identification || self.networks || self.outcomes || self.quality;
+        let every_kind = self.kinds.is_empty() && !others;
         let of = |predictor: &str| self.predictors.is_empty() || self.predictors.iter().any(|p| p == predictor);
         match message {
             Outgoing::Regions(_) => true,
             Outgoing::Identification(ranking) => of(&ranking.predictor) && (every_kind || self.identification),
             Outgoing::Network(frame) => of(&frame.window.network) && (every_kind || self.networks),
             Outgoing::Outcome(frame) => of(&frame.window.network) && (every_kind || self.outcomes),
+            Outgoing::Quality(frame) => of(&frame.source) && (every_kind || self.quality),
             Outgoing::Frame(frame) => {
                 of(&frame.predictor)
                     && (every_kind || self.kinds.contains(&frame.kind))
@@ -318,7 +322,9 @@ impl Subscriber {
                         return Some(message);
                     }
                 }
-                Outgoing::Identification(_) | Outgoing::Network(_) | Outgoing::Outcome(_) => return Some(message),
+                Outgoing::Identification(_) | Outgoing::Network(_) | Outgoing::Outcome(_) | Outgoing::Quality(_) => {
+                    return Some(message);
+                }
                 Outgoing::Frame(frame) => {
                     let regions = match self.told.insert(Arc::clone(&frame.regions_id)) {
                         true => self.bus.regions_of(&frame.regions_id),
@@ -398,7 +404,8 @@ mod tests {
                     Outgoing::Regions(_)
                     | Outgoing::Identification(_)
                     | Outgoing::Network(_)
-                    | Outgoing::Outcome(_) => None,
+                    | Outgoing::Outcome(_)
+                    | Outgoing::Quality(_) => None,
                     Outgoing::Frame(frame) => Some((frame.seq, frame.quality)),
                 });
             }

@@ -70,12 +70,14 @@ fn filter(predictors: Vec<String>, kinds: &[String], format: Format) -> Result<F
             "encoded" => filter.kinds.push(FrameKind::Encoded),
             "decoded" => filter.kinds.push(FrameKind::Decoded),
             "residual" => filter.kinds.push(FrameKind::Residual),
+            "contrast" => filter.kinds.push(FrameKind::Contrast),
             "identification" => filter.identification = true,
             "network" => filter.networks = true,
             "outcome" => filter.outcomes = true,
+            "quality" => filter.quality = true,
             _ => {
                 return Err(format!(
-                    "there is no kind {name:?}: use measured, encoded, decoded, residual, identification, network or outcome"
+                    "there is no kind {name:?}: use measured, encoded, decoded, residual, contrast, identification, network, outcome or quality"
                 ));
             }
         }
@@ -107,7 +109,7 @@ pub(super) async fn upgrade(
 ) -> Result<Response, Refusal> {
     app.guard.origin(&headers)?;
     let bad = |what: String| {
-        let fix = "connect to /ws?predictor=NAME,…&kind=measured,encoded,decoded,residual,identification,network,outcome&format=json|binary&edges=true";
+        let fix = "connect to /ws?predictor=NAME,…&kind=measured,encoded,decoded,residual,contrast,identification,network,outcome,quality&format=json|binary&edges=true";
         Refusal::new(StatusCode::BAD_REQUEST, what, fix)
     };
     let Query(choice) = choice.map_err(|error| bad(error.body_text()))?;

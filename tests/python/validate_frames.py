@@ -13,8 +13,8 @@ import sys
 import jsonschema
 
 HEAD = struct.Struct("<4sIBBHBBHIIQ6dQ5H2x")
-KINDS = ["measured", "encoded", "decoded", "residual"]
-UNITS = ["a.u.", "uV", "uV2", "z", "psc"]
+KINDS = ["measured", "encoded", "decoded", "residual", "contrast"]
+UNITS = ["a.u.", "uV", "uV2", "z", "psc", "t"]
 CLOCKS = ["monotonic", "scaled", "virtual"]
 FLAGS = [
     "GAP", "CLIPPED", "FLAT", "NON_FINITE", "LATE", "CLOCK_JUMP", "STALE_MODEL", "DROPPED_BEFORE", "MOTION",
@@ -83,6 +83,13 @@ def wrong_ones(message):
         else:
             yield "surer than sure", {**message, "probabilities": [1.5]}
             yield "of a model of no file", {**message, "model": {**message["model"], "sha256": ""}}
+        return
+    if "framewise_displacement" in message:
+        yield "with an unknown flag", {**message, "quality": ["BROKEN"]}
+        yield "that moved less than not", {**message, "framewise_displacement": -0.1}
+        yield "of five parameters", {**message, "parameters": [0.0] * 5}
+        yield "that ended otherwise", {**message, "fit": "imagined"}
+        yield "of no volume", {**message, "volumes": 0}
         return
     yield "in another unit", {**message, "unit": "V"}
     if "values" in message:

@@ -21,6 +21,7 @@ use thiserror::Error;
 use super::timing::ClockRule;
 use super::volumes::{EchoComponent, NumberRule, SeriesRule, VolumeConfig, VolumeSource};
 use super::{SourceError, SourceStats};
+use crate::fmri::RealignConfig;
 use crate::frame::{BlockSpec, Clock, Unit};
 
 pub use link::Link;
@@ -83,6 +84,12 @@ pub struct AfniConfig {
     /// What the values are counted in; `a.u.` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Unit>,
+    /// Moves every volume back to where a reference lay, before its regions are averaged; by default nothing is moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realign: Option<RealignConfig>,
+    /// Smooths every volume, after it was realigned: full width at half maximum in mm; by default nothing is smoothed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smooth: Option<f64>,
     /// Which channel is read, where there are several (echoes, say); 1 by default.
     #[serde(default = "channel")]
     pub channel: u32,
@@ -156,6 +163,8 @@ impl AfniConfig {
             label_names: self.label_names.clone(),
             mask: self.mask.clone(),
             unit: self.unit,
+            realign: self.realign.clone(),
+            smooth: self.smooth,
             series: super::volumes::any(),
             series_number: None,
             series_rule: SeriesRule::Newest,

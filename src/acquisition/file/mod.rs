@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod corrected;
 mod edf;
 mod edf_header;
 mod events;
@@ -41,10 +42,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::SourceError;
+use crate::fmri::RealignConfig;
 use crate::frame::{BlockSpec, Instant, Unit};
 use input::malformed;
 use source::{RunReader, Shape};
 
+pub(crate) use corrected::correction;
 pub use events::FileEvents;
 pub(crate) use events::read_events;
 pub(crate) use nifti::{Images, Reduction, read_names};
@@ -86,6 +89,13 @@ pub struct ReplayConfig {
     pub label_names: Option<PathBuf>,
     /// Instead of `labels`: an image whose non-zero voxels become the columns.
     pub mask: Option<PathBuf>,
+    /// Moves every volume of a NIfTI recording back to where a reference lay, by default the first volume of the first
+    /// file, before its regions are averaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realign: Option<RealignConfig>,
+    /// Smooths every volume of a NIfTI recording, after it was realigned: full width at half maximum in mm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smooth: Option<f64>,
     /// One BIDS events.tsv for each of `files`. Without it, EDF+ annotations are the events.
     pub events: Vec<PathBuf>,
     /// For each of `events`, what to take away from its onsets, in seconds: when the run began on the clock they count
@@ -114,6 +124,8 @@ impl Default for ReplayConfig {
             labels: None,
             label_names: None,
             mask: None,
+            realign: None,
+            smooth: None,
             events: Vec::new(),
             event_offset: Vec::new(),
             sentences: Vec::new(),
@@ -205,7 +217,8 @@ impl ReplayConfig {
             same_shape(file.as_ref(), first.as_ref())?;
         }
         let Shape { channels, period, .. } = first.shape();
-        let block = self.block.unwrap_or(if *period >= 0.1 { 1 } else { EEG_BLOCK });
+        let volumes = *period >= 0.1 || self.realign.is_some();
+        let block = self.block.unwrap_or(if volumes { 1 } else { EEG_BLOCK });
         if block.saturating_mul(channels.len()) > BLOCK_CAP {
             return Err(config(format!("block: {block} samples of {} channels are too many", channels.len())));
         }
@@ -215,14 +228,15 @@ impl ReplayConfig {
         let events = self.open_events(base, &files, &timetable)?;
         let mut inputs: Vec<PathBuf> = files.iter().map(|f| f.path().to_path_buf()).collect();
         let images = [&self.labels, &self.label_names, &self.mask];
-        inputs.extend(images.into_iter().flatten().map(|p| base.join(p)));
+        let reference = self.realign.as_ref().and_then(|realign| realign.reference.as_ref());
+        inputs.extend(images.into_iter().flatten().chain(reference).map(|p| base.join(p)));
         inputs.extend(events.iter().flat_map(|e| e.files().iter().cloned()));
         let samples = FileSource::new(spec, files, timetable.clone());
         Ok(Recording { samples, events, timetable, inputs, pause: self.gap_between_runs })
     }
 
     fn open_files(&self, base: &Path) -> Result<Vec<Box<dyn RunFile>>, SourceError> {
-        let mut reduction = None;
+        let (mut reduction, mut corrected) = (None, None);
         let mut files: Vec<Box<dyn RunFile>> = Vec::with_capacity(self.files.len());
         for name in &self.files {
             let path = base.join(name);
@@ -237,7 +251,7 @@ impl ReplayConfig {
                         None => Arc::new(Reduction::load(self.images_of_volumes(), base)?),
                     };
                     reduction = Some(shared.clone());
-                    Box::new(nifti::NiftiFile::open(&path, self, shared)?)
+                    Box::new(nifti::NiftiFile::open(&path, self, shared, base, &mut corrected)?)
                 }
             });
         }
@@ -283,6 +297,8 @@ impl ReplayConfig {
             ("labels", self.labels.is_some(), nifti, "NIfTI"),
             ("label_names", self.label_names.is_some(), nifti, "NIfTI"),
             ("mask", self.mask.is_some(), nifti, "NIfTI"),
+            ("realign", self.realign.is_some(), nifti, "NIfTI"),
+            ("smooth", self.smooth.is_some(), nifti, "NIfTI"),
         ] {
             if set && !meant {
                 return Err(config(format!("{key}: means nothing for {} (only for {where_meant})", path.display())));
@@ -344,6 +360,9 @@ impl ReplayConfig {
         }
         if self.block == Some(0) {
             return Err(config("block: a block holds at least 1 sample"));
+        }
+        if let (Some(_), Some(2..)) = (&self.realign, self.block) {
+            return Err(config("block: volumes that are realigned come one a block (leave `block` out)"));
         }
         Ok(())
     }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::corrected::correction;
 use super::input::{at_byte, at_line, malformed};
 use super::source::{RunReader, Shape};
 use super::tsv::Tsv;
 use super::volumes::{VolumeStream, Volumes};
 use super::{ReplayConfig, RunFile};
 use crate::acquisition::SourceError;
-use crate::fmri::Atlas;
-use crate::frame::{Block, Channel, Unit, unique_names};
+use crate::fmri::{Atlas, Correction, Grid};
+use crate::frame::{Block, Channel, Quality, Unit, unique_names};
 
 /// The images that volumes are reduced with, as a configuration names them.
 #[derive(Clone, Copy)]
@@ -123,25 +124,47 @@ pub(crate) fn read_names(path: &Path) -> Result<BTreeMap<u32, String>, SourceErr
     Ok(names)
 }
 
+/// What volumes of a grid go through before they are reduced, once made; kept for the next file.
+pub(super) type Corrected = Option<(Grid, Option<Arc<Correction>>)>;
+
 /// A 4D recording, with what its volumes are reduced to.
 pub(super) struct NiftiFile {
     volumes: Volumes,
     reduction: Arc<Reduction>,
+    correction: Option<Arc<Correction>>,
     shape: Shape,
 }
 
 impl NiftiFile {
-    /// Checks the header and brings the label image onto its grid.
+    /// Checks the header, brings the label image onto its grid, and gets ready to realign it. `corrected` is what was made
+    /// for the file before.
     ///
     /// # Errors
-    /// As [`Volumes::open`] and [`Reduction::on`]; no TR in the header and none configured.
-    pub(super) fn open(path: &Path, config: &ReplayConfig, reduction: Arc<Reduction>) -> Result<Self, SourceError> {
+    /// As [`Volumes::open`], [`Reduction::on`] and [`correction`]; no TR in the header and none configured.
+    pub(super) fn open(
+        path: &Path,
+        config: &ReplayConfig,
+        reduction: Arc<Reduction>,
+        base: &Path,
+        corrected: &mut Corrected,
+    ) -> Result<Self, SourceError> {
         let volumes = Volumes::open(path)?;
         let reduction = reduction.on(&volumes)?;
         let tr = config.tr.or(volumes.tr).ok_or_else(|| at_byte(path, 92, "the header has no TR (set `tr`)"))?;
+        let correction = match corrected {
+            Some((grid, correction)) if *grid == volumes.grid => correction.clone(),
+            _ => {
+                let named = config.realign.as_ref().map(|realign| realign.reference.as_ref().or(config.files.first()));
+                let reference = named.flatten().map(|name| base.join(name));
+                let made = correction(&volumes.grid, config.realign.as_ref(), config.smooth, reference.as_deref())?;
+                let made = made.map(Arc::new);
+                *corrected = Some((volumes.grid.clone(), made.clone()));
+                made
+            }
+        };
         let channels = reduction.channels.clone();
         let shape = Shape { channels, period: tr, samples: volumes.count, events: Vec::new() };
-        Ok(Self { volumes, reduction, shape })
+        Ok(Self { volumes, reduction, correction, shape })
     }
 }
 
@@ -158,6 +181,7 @@ impl RunFile for NiftiFile {
         Ok(Box::new(NiftiReader {
             stream: self.volumes.stream(from)?,
             reduction: self.reduction.clone(),
+            correction: self.correction.as_deref().cloned(),
             row: vec![0.0; self.shape.channels.len()],
             left: self.shape.samples.saturating_sub(from),
         }))
@@ -167,15 +191,28 @@ impl RunFile for NiftiFile {
 struct NiftiReader {
     stream: VolumeStream,
     reduction: Arc<Reduction>,
+    correction: Option<Correction>,
     row: Vec<f64>,
     left: u64,
 }
 
 impl RunReader for NiftiReader {
     fn read(&mut self, into: &mut Block) -> Result<(), SourceError> {
+        let gather = self.reduction.atlas.gather();
         while self.left > 0 && into.len() < into.capacity() {
             self.stream.next_volume()?;
-            self.reduction.atlas.gather().means(|voxel| self.stream.value(voxel), &mut self.row);
+            match &mut self.correction {
+                Some(correction) => {
+                    into.motion = correction.correct(|voxel| self.stream.value(voxel));
+                    gather.means(|voxel| correction.voxel(voxel), &mut self.row);
+                }
+                None => {
+                    gather.means(|voxel| self.stream.value(voxel), &mut self.row);
+                }
+            }
+            if into.motion.is_some_and(|motion| motion.outlier) {
+                into.quality |= Quality::MOTION;
+            }
             into.push(&self.row);
             self.left -= 1;
         }

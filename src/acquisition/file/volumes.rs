@@ -185,6 +185,16 @@ impl Volumes {
         self.grid.voxels() * self.kind.bytes()
     }
 
+    /// The voxels of volume `number`, in the order of memory.
+    ///
+    /// # Errors
+    /// The file ends before it, or cannot be read.
+    pub(crate) fn volume(&self, number: u64) -> Result<Vec<f32>, SourceError> {
+        let mut stream = self.stream(number)?;
+        stream.next_volume()?;
+        Ok((0..self.grid.voxels()).map(|voxel| stream.value(voxel) as f32).collect())
+    }
+
     /// Opens the file before volume `from`.
     pub(crate) fn stream(&self, from: u64) -> Result<VolumeStream, SourceError> {
         let mut stream = VolumeStream { volumes: self.clone(), input: unpacked(&self.path)?, at: 0, bytes: Vec::new() };

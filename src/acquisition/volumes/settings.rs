@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::acquisition::SourceError;
-use crate::acquisition::file::{Images, Reduction};
+use crate::acquisition::file::{Images, Reduction, correction};
+use crate::fmri::Correction;
 use crate::frame::BlockSpec;
 
 /// Defines the configuration of a way in: its own settings, then those of volumes. (Serde's `flatten` would lose the
@@ -29,6 +30,12 @@ macro_rules! volume_config {
             /// What the values are counted in; `a.u.` by default.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub unit: Option<crate::frame::Unit>,
+            /// Moves every volume back to where a reference lay, before its regions are averaged; by default nothing is moved.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub realign: Option<crate::fmri::RealignConfig>,
+            /// Smooths every volume, after it was realigned: full width at half maximum in mm; by default nothing is smoothed.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub smooth: Option<f64>,
             /// Which series is read, by its description (NIfTI: by the file's name without its number): text in which `*`
             /// stands for anything. By default any. Every series begins a new run.
             #[serde(
@@ -71,13 +78,16 @@ macro_rules! volume_config {
         impl $name {
             /// What it says of volumes.
             pub fn volumes(&self) -> crate::acquisition::volumes::VolumeConfig {
-                let $name { tr, unit, series_number, series_rule, echo, component, number, patience, delay, .. } = *self;
+                let $name { tr, unit, smooth, series_number, series_rule, .. } = *self;
+                let $name { echo, component, number, patience, delay, .. } = *self;
                 crate::acquisition::volumes::VolumeConfig {
                     tr,
                     labels: self.labels.clone(),
                     label_names: self.label_names.clone(),
                     mask: self.mask.clone(),
                     unit,
+                    realign: self.realign.clone(),
+                    smooth,
                     series: self.series.clone(),
                     series_number,
                     series_rule,
@@ -92,7 +102,8 @@ macro_rules! volume_config {
 
             /// The images that volumes are reduced with, so that they can be looked for elsewhere.
             pub fn images_mut(&mut self) -> impl Iterator<Item = &mut std::path::PathBuf> {
-                [&mut self.labels, &mut self.label_names, &mut self.mask].into_iter().flatten()
+                let reference = self.realign.as_mut().and_then(|realign| realign.reference.as_mut());
+                [&mut self.labels, &mut self.label_names, &mut self.mask].into_iter().flatten().chain(reference)
             }
         }
     };
@@ -144,7 +155,15 @@ impl VolumeConfig {
     /// # Errors
     /// An image that cannot be read.
     pub(in crate::acquisition) fn shape(&self) -> Result<BlockSpec, SourceError> {
-        Ok(self.spec(&self.reduction()?))
+        let reduction = self.reduction()?;
+        self.correction(&reduction)?;
+        Ok(self.spec(&reduction))
+    }
+
+    /// What volumes go through before they are reduced, if anything.
+    pub(super) fn correction(&self, reduction: &Reduction) -> Result<Option<Correction>, SourceError> {
+        let reference = self.realign.as_ref().and_then(|realign| realign.reference.as_deref());
+        correction(&reduction.atlas.grid, self.realign.as_ref(), self.smooth, reference)
     }
 
     pub(super) fn spec(&self, reduction: &Reduction) -> BlockSpec {

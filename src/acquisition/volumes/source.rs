@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::faults::{Fault, FaultCounts};
-use super::order::{Order, Ordered, Refused};
+use super::order::{Order, Refused};
 use super::select::Selection;
 use super::settings::VolumeConfig;
 use super::stacks::{Origin, Stacks};
@@ -14,8 +14,8 @@ use crate::acquisition::dicom::{Header, Scan, Slice, Volume};
 use crate::acquisition::file::{Reduction, mask_non_finite};
 use crate::acquisition::timing::{Triggers, VolumeTimes};
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
-use crate::fmri::{self, Grid};
-use crate::frame::{Block, BlockSpec, Clock, Instant, Quality};
+use crate::fmri::{self, Correction, Grid};
+use crate::frame::{Block, BlockSpec, Clock, HeadMotion, Instant, Quality};
 
 /// How much of a TR an early volume is held for its predecessor.
 const PATIENCE: f64 = 0.5;
@@ -24,13 +24,22 @@ const SLICES: f64 = 2.0;
 /// After how many TRs without a volume the scanner has fallen silent.
 const SILENCE: f64 = 5.0;
 
-/// Regions of one volume, on their way.
-type Row = Vec<f64>;
+/// One volume that waits for its turn.
+enum Waiting {
+    /// As its regions.
+    Row(Vec<f64>),
+    /// As its voxels on the grid of the label image: it is realigned when its turn has come, after those before it.
+    Voxels(Vec<f32>),
+}
 
-/// A volume that is asked for next.
-struct Ready {
-    ordered: Ordered<Row>,
+/// Regions of one volume, on their way.
+struct Row {
+    values: Vec<f64>,
+    motion: Option<HeadMotion>,
+    /// Whether volumes are missing before it.
+    gap: bool,
     measured: Instant,
+    /// Whether a run begins with it.
     begins_run: bool,
 }
 
@@ -63,9 +72,11 @@ pub struct VolumeSource<A> {
     selection: Selection,
     arrivals: A,
     stacks: Stacks,
-    order: Order<Row>,
+    order: Order<Waiting>,
+    /// What volumes go through before they are reduced, if anything.
+    correction: Option<Correction>,
     /// What goes on as soon as it is asked for: of a series that another has followed.
-    ready: VecDeque<Ready>,
+    ready: VecDeque<Row>,
     clock: Arc<dyn Clock>,
     stats: Arc<SourceStats>,
     /// Series that have begun.
@@ -97,6 +108,7 @@ impl<A: Arrivals> VolumeSource<A> {
             arrivals: open()?,
             stacks: Stacks::new(SLICES * config.tr),
             order: Order::new(PATIENCE * config.tr),
+            correction: config.correction(&reduction)?,
             ready: VecDeque::new(),
             reduction,
             clock,
@@ -170,6 +182,7 @@ impl<A: Arrivals> VolumeSource<A> {
             let unfinished = self.stacks.clear();
             self.faults().add(Fault::Slices, unfinished);
             self.order = Order::new(PATIENCE * self.tr);
+            self.correction.iter_mut().for_each(Correction::begin_run);
             self.begun += 1;
             self.begins = true;
             self.times.begin_series();
@@ -197,9 +210,14 @@ impl<A: Arrivals> VolumeSource<A> {
             let place = places.get(voxel).map(|place| *place as usize);
             place.and_then(|place| volume.values.get(place)).copied().unwrap_or(f64::NAN)
         };
-        let mut row = vec![0.0; self.spec.channels.len()];
-        self.reduction.atlas.gather().means(value, &mut row);
-        if self.order.offer(number, row, now)? {
+        let waiting = if self.correction.is_some() {
+            Waiting::Voxels((0..places.len()).map(|voxel| value(voxel) as f32).collect())
+        } else {
+            let mut row = vec![0.0; self.spec.channels.len()];
+            self.reduction.atlas.gather().means(value, &mut row);
+            Waiting::Row(row)
+        };
+        if self.order.offer(number, waiting, now)? {
             self.faults().add(Fault::Early, 1);
         }
         self.advance(now);
@@ -223,20 +241,39 @@ impl<A: Arrivals> VolumeSource<A> {
                 ordered.missing = ordered.missing.max(1);
             }
             self.newest = Some(began.at);
-            self.ready.push_back(Ready { ordered, measured: began.at, begins_run });
+            let (values, motion) = self.reduce(ordered.volume);
+            let gap = ordered.missing > 0;
+            self.ready.push_back(Row { values, motion, gap, measured: began.at, begins_run });
         }
     }
 
-    fn fill(&mut self, into: &mut Block, ready: &Ready) {
-        let Ready { ordered, measured, begins_run } = ready;
-        self.begins_run = *begins_run;
-        into.push(&ordered.volume);
+    /// The regions of a volume whose turn has come, and where the head lay in it.
+    fn reduce(&mut self, waiting: Waiting) -> (Vec<f64>, Option<HeadMotion>) {
+        let (voxels, correction) = match (waiting, &mut self.correction) {
+            (Waiting::Row(values), _) => return (values, None),
+            (Waiting::Voxels(voxels), Some(correction)) => (voxels, correction),
+            // Voxels wait only where there is a correction.
+            (Waiting::Voxels(_), None) => return (vec![f64::NAN; self.spec.channels.len()], None),
+        };
+        let motion = correction.correct(|voxel| voxels.get(voxel).map_or(f64::NAN, |v| f64::from(*v)));
+        let mut values = vec![0.0; self.spec.channels.len()];
+        self.reduction.atlas.gather().means(|voxel| correction.voxel(voxel), &mut values);
+        (values, motion)
+    }
+
+    fn fill(&mut self, into: &mut Block, row: &Row) {
+        self.begins_run = row.begins_run;
+        into.push(&row.values);
         into.seq = self.seq;
         self.seq += 1;
-        into.measured_at = *measured;
+        into.measured_at = row.measured;
         into.arrived_at = self.clock.now();
-        if ordered.missing > 0 {
+        into.motion = row.motion;
+        if row.gap {
             into.quality |= Quality::GAP;
+        }
+        if row.motion.is_some_and(|motion| motion.outlier) {
+            into.quality |= Quality::MOTION;
         }
         mask_non_finite(into);
         if std::mem::take(&mut self.silent) {
@@ -274,8 +311,8 @@ impl<A: Arrivals> Source for VolumeSource<A> {
             let given_up = self.stacks.expire(now);
             self.faults().add(Fault::Slices, given_up);
             self.advance(now);
-            if let Some(ready) = self.ready.pop_front() {
-                self.fill(into, &ready);
+            if let Some(row) = self.ready.pop_front() {
+                self.fill(into, &row);
                 return Ok(Pull::Data);
             }
             looked?;

@@ -33,7 +33,7 @@ impl FramePort for Tap {
     fn send(&self, message: Outgoing) {
         let mut played = self.played.lock().unwrap_or_else(PoisonError::into_inner);
         match &message {
-            Outgoing::Identification(_) | Outgoing::Network(_) | Outgoing::Outcome(_) => {}
+            Outgoing::Identification(_) | Outgoing::Network(_) | Outgoing::Outcome(_) | Outgoing::Quality(_) => {}
             Outgoing::Regions(regions) => played.names.clone_from(&regions.names),
             Outgoing::Frame(frame) => {
                 played.scorer.frame(frame);

@@ -11,7 +11,8 @@
 //! good estimate; it does not become the next one's start. One thread does it all, so there is one result.
 //!
 //! ```
-//! use neurod::fmri::{Fit, Grid, RealignConfig, Realigner, Rigid};
+//! use neurod::fmri::{Grid, RealignConfig, Realigner, Rigid};
+//! use neurod::frame::Fit;
 //!
 //! let grid = Grid { dims: [20, 20, 16], affine: [[3., 0., 0., -30.], [0., 3., 0., -30.], [0., 0., 3., -24.]] };
 //! let head = |[x, y, z]: [f64; 3]| 900.0 / (1.0 + ((x / 14.).powi(2) + (y / 17.).powi(2) + (z / 12.).powi(2)).exp());
@@ -29,6 +30,8 @@ mod points;
 mod rigid;
 mod spline;
 
+use std::path::PathBuf;
+
 use pulp::Arch;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +39,7 @@ pub use rigid::Rigid;
 
 use super::smooth::Smoother;
 use super::{FmriError, Grid};
+use crate::frame::Fit;
 use points::Points;
 use spline::{FEWEST, Spline};
 
@@ -56,26 +60,19 @@ const LEVELS: [(f64, usize); 2] = [(2.0, 3000), (1.0, 24_000)];
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RealignConfig {
+    /// An image whose first volume is the reference, on the grid of the volumes; by default the first volume that comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<PathBuf>,
     /// How far both volumes are smoothed before they are compared: full width at half maximum in mm; 5 by default.
     pub fwhm: f64,
+    /// Volumes displaced by more than this many mm, and the one after each, are flagged `MOTION`; 0.5 by default.
+    pub censor: f64,
 }
 
 impl Default for RealignConfig {
     fn default() -> Self {
-        Self { fwhm: 5.0 }
+        Self { reference: None, fwhm: 5.0, censor: 0.5 }
     }
-}
-
-/// How the search for a volume's movement ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fit {
-    /// The steps became small.
-    Converged,
-    /// They did not, or led out of the coil, or the volume shows something else: the last good estimate stands.
-    NotConverged,
-    /// There is nothing in the volume, it has another size, or most of it is not finite: the last good estimate stands.
-    Empty,
 }
 
 /// Where one volume lies.
