@@ -58,7 +58,13 @@ impl Settings {
         for source in self.sources.values_mut() {
             if let InputConfig::Folder(folder) = &mut source.input {
                 rebase(&mut folder.path);
-                let images = [&mut folder.labels, &mut folder.label_names, &mut folder.mask];
+                let images = [
+                    &mut folder.labels,
+                    &mut folder.label_names,
+                    &mut folder.labels_affine,
+                    &mut folder.reference,
+                    &mut folder.mask,
+                ];
                 images.into_iter().flatten().for_each(rebase);
             }
         }

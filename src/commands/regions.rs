@@ -3,17 +3,16 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
 use super::encode::design::progress;
-use crate::acquisition::file::{Reduction, Volumes};
-use crate::cli::RegionsArgs;
+use crate::acquisition::file::{Images, Reduction, Volumes};
+use crate::cli::{RegionsArgs, Resampling};
 use crate::fmri::{
-    Censor, Displacement, Fit, Motion, MotionModel, MotionRegressors, RealignConfig, Realigner, SignalQuality, Smoother,
+    Censor, Displacement, Fit, Interpolation, Motion, MotionModel, MotionRegressors, RealignConfig, Realigner,
+    SignalQuality, Smoother,
 };
-use crate::frame::Unit;
 
 /// Volumes after one that moved that are marked with it: its signal settles over about so many.
 const AFTER: u32 = 1;
@@ -24,14 +23,19 @@ const AFTER: u32 = 1;
 /// An image, atlas or list that is malformed; an atlas that lies elsewhere; a reference volume that is not there or shows
 /// nothing; a file that cannot be written.
 pub fn run(args: &RegionsArgs) -> anyhow::Result<()> {
-    let (path, is_mask) = match (&args.atlas, &args.mask) {
-        (Some(atlas), _) => (atlas, false),
-        (None, Some(mask)) => (mask, true),
-        (None, None) => bail!("give --atlas or --mask"),
+    let images = Images {
+        labels: args.atlas.as_deref(),
+        label_names: args.labels.as_deref(),
+        affine: args.affine.as_deref(),
+        interpolation: args.interpolation.map(|how| match how {
+            Resampling::Nearest => Interpolation::Nearest,
+            Resampling::Linear => Interpolation::Linear,
+        }),
+        mask: args.mask.as_deref(),
+        unit: None,
     };
     let volumes = Volumes::open(&args.image)?;
-    let reduction = Reduction::read(path, is_mask, args.labels.as_deref(), Unit::Arbitrary)?;
-    let reduction = Arc::new(reduction).on(&volumes)?;
+    let reduction = Reduction::load(images, Path::new(""))?.on(&volumes)?;
     let names: Vec<&str> = reduction.channels.iter().map(|c| c.name.as_str()).collect();
     let mut cleaned = Cleaned::new(args, &volumes)?;
     let mut table = Table::create(&args.out, &names)?;

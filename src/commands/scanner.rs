@@ -13,7 +13,7 @@ use super::signals;
 use crate::acquisition::file::Speed;
 use crate::cli::{ScanFormat, ScannerArgs};
 use crate::frame::{Clock, MonotonicClock};
-use crate::scanner::{Export, ExportConfig, FaultRates, Flavour, ScanFault};
+use crate::scanner::{Export, ExportConfig, FaultRates, Flavour, PaintConfig, ScanFault};
 
 /// The longest sleep before the end is asked about again.
 const NAP: Duration = Duration::from_millis(100);
@@ -41,7 +41,13 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
         ScanFormat::Nifti => Flavour::Nifti,
     };
     let config = ExportConfig { flavour, faults, seed: args.seed, tr: args.tr };
-    let mut export = Export::open(&args.recording, config)?;
+    let mut export = match &args.atlas {
+        Some(atlas) => Export::paint(&args.recording, &painted(args, atlas)?, config)?,
+        None if args.recording.extension().is_some_and(|ending| ending == "tsv" || ending == "csv") => {
+            bail!("{}: a table of regions is painted into an atlas (give --atlas LABELS)", args.recording.display())
+        }
+        None => Export::open(&args.recording, config)?,
+    };
     fs::create_dir_all(&args.to).with_context(|| args.to.display().to_string())?;
     if fs::read_dir(&args.to).with_context(|| args.to.display().to_string())?.next().is_some() {
         bail!("--to {}: is not empty (give the export a folder of its own)", args.to.display());
@@ -85,6 +91,16 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{volumes} volumes, {files} writings to {}: {}", args.to.display(), faults.join(", "))?;
     Ok(())
+}
+
+fn painted(args: &ScannerArgs, atlas: &Path) -> anyhow::Result<PaintConfig> {
+    if let Some(size) = args.voxel_size.filter(|size| !(*size > 0.0 && size.is_finite())) {
+        bail!("--voxel-size {size}: is no positive number of mm");
+    }
+    if !(args.noise >= 0.0 && args.noise.is_finite()) {
+        bail!("--noise {}: is neither 0 nor a positive number", args.noise);
+    }
+    Ok(PaintConfig { atlas: atlas.into(), names: args.labels.clone(), voxel_size: args.voxel_size, noise: args.noise })
 }
 
 /// Which volume had which fault: a table.

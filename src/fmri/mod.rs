@@ -22,7 +22,9 @@
 pub mod affine;
 mod atlas;
 mod detrend;
+mod grid;
 mod motion;
+mod onto;
 mod parcellate;
 mod percent;
 mod realign;
@@ -33,13 +35,14 @@ mod volume;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use atlas::{Atlas, Grid};
+pub use atlas::{Atlas, Maps};
 pub use detrend::{Detrend, DetrendConfig};
+pub use grid::Grid;
 pub use motion::{Censor, Displacement, MotionModel, MotionRegressors, SignalQuality};
+pub use onto::Interpolation;
 pub use parcellate::{Gather, parcellate};
 pub use percent::{Baseline, Percent, PercentConfig};
 pub use realign::{Fit, Motion, RealignConfig, RealignCounts, Realigner, Rigid};
-pub use reorient::places;
 pub use smooth::Smoother;
 
 use crate::frame::Stage;
@@ -89,6 +92,21 @@ pub enum FmriError {
         /// What it holds.
         value: f64,
     },
+    /// A map holds what is no weight.
+    #[error(
+        "voxel {voxel} of map {map} is {value}, which is no weight (maps say how much a voxel belongs to a region: 0 or more)"
+    )]
+    NotAWeight {
+        /// The map's number, from 1.
+        map: u32,
+        /// Its place in memory.
+        voxel: usize,
+        /// What it holds.
+        value: f64,
+    },
+    /// An atlas takes more memory than it may.
+    #[error("the atlas has more than {0} weights above 0 (set those that do not matter to 0, or use a coarser grid)")]
+    Weights(usize),
     /// Volumes of this grid, or against this reference, cannot be realigned.
     #[error("realign: {problem}")]
     Realign {

@@ -12,7 +12,7 @@ const SAME_PLACE: f64 = 0.05;
 ///
 /// # Errors
 /// In what the grids differ, in words.
-pub fn places(of: &Grid, within: &Grid) -> Result<Vec<u32>, String> {
+pub(super) fn places(of: &Grid, within: &Grid) -> Result<Vec<u32>, String> {
     let back = within.inverse().ok_or("the volume's axes lie in one plane")?;
     let near = |at: [f64; 3]| -> Option<[i64; 3]> {
         let rounded = at.map(f64::round);

@@ -21,8 +21,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{Images, Reduction};
+use super::file::{Images, Reduction, Volumes};
 use super::{SourceError, SourceStats};
+use crate::fmri::Interpolation;
 use crate::frame::{BlockSpec, Clock, Unit};
 
 pub use faults::{Fault, FaultCounts};
@@ -37,12 +38,24 @@ pub struct FolderConfig {
     pub path: PathBuf,
     /// Seconds from volume to volume.
     pub tr: f64,
-    /// A label image on the grid of the volumes; its axes may be stored in another order or direction.
+    /// An atlas on the grid of the volumes, whose axes may be stored in another order or direction: a label image, or a 4D
+    /// image with one map a region, whose weighted means are taken. Of another grid with `reference`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
-    /// The names of `labels`: a BIDS dseg.tsv with columns `index` and `name`.
+    /// The names of `labels`: a BIDS dseg.tsv with columns `index` and `name`; maps count from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_names: Option<PathBuf>,
+    /// An image on the grid of the volumes, such as one of an earlier session: `labels` of another grid are brought onto it
+    /// once, when the source is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<PathBuf>,
+    /// Brings `labels` into the space of `reference` first: a text file with a 4×4 matrix from their mm to those of the
+    /// volumes (RAS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_affine: Option<PathBuf>,
+    /// How `labels` of another grid are resampled: `"nearest"` (label images, by default) or `"linear"` (maps, by default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_interpolation: Option<Interpolation>,
     /// Instead of `labels`: an image whose non-zero voxels become the columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<PathBuf>,
@@ -117,7 +130,7 @@ impl FolderConfig {
         Ok(())
     }
 
-    /// Reads the label image or mask, and watches the folder, which may come later.
+    /// Reads the atlas or mask, and watches the folder, which may come later.
     ///
     /// # Errors
     /// A setting that makes no sense; an image that cannot be read.
@@ -126,26 +139,33 @@ impl FolderConfig {
         FolderSource::new(self, stats, clock)
     }
 
-    /// What its blocks look like, from the label image or mask alone.
+    /// What its blocks look like, from the atlas or mask alone.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn shape(&self) -> Result<BlockSpec, SourceError> {
         self.validate()?;
-        Ok(self.spec(&Reduction::load(self.images(), Path::new(""))?))
+        Ok(self.spec(&self.reduction()?))
     }
 
     fn spec(&self, reduction: &Reduction) -> BlockSpec {
         BlockSpec::new(reduction.channels.clone(), 1.0 / self.tr, 1)
     }
 
-    /// The images that volumes are reduced with.
-    fn images(&self) -> Images<'_> {
-        Images {
+    /// What volumes are reduced to, on their grid.
+    fn reduction(&self) -> Result<Reduction, SourceError> {
+        let images = Images {
             labels: self.labels.as_deref(),
             label_names: self.label_names.as_deref(),
+            affine: self.labels_affine.as_deref(),
+            interpolation: self.labels_interpolation,
             mask: self.mask.as_deref(),
             unit: self.unit,
+        };
+        let reduction = Reduction::load(images, Path::new(""))?;
+        match &self.reference {
+            Some(reference) => reduction.on(&Volumes::open(reference)?),
+            None => Ok(reduction),
         }
     }
 }

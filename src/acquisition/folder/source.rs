@@ -1,7 +1,6 @@
 //! How does a folder become a source of blocks? One volume a block, in order, reduced to regions.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use super::volumes::{Origin, Stacks};
 use crate::acquisition::dicom::{Header, Scan, Slice, Volume};
 use crate::acquisition::file::{Reduction, mask_non_finite};
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
-use crate::fmri::{self, Grid};
+use crate::fmri::{Atlas, parcellate};
 use crate::frame::{Block, BlockSpec, Clock, Instant, Quality};
 
 /// How much of a TR an early volume is held for its predecessor.
@@ -35,8 +34,8 @@ pub struct FolderSource {
     delay: f64,
     folder: std::path::PathBuf,
     reduction: Reduction,
-    /// The grid of the newest volume, and where each voxel of the label image lies on it.
-    places: Option<(Grid, Vec<u32>)>,
+    /// The atlas as the newest volume stores its voxels.
+    stored: Option<Atlas>,
     selection: Selection,
     inbox: Inbox,
     stacks: Stacks,
@@ -60,13 +59,13 @@ impl FolderSource {
         stats: Arc<SourceStats>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SourceError> {
-        let reduction = Reduction::load(config.images(), Path::new(""))?;
+        let reduction = config.reduction()?;
         let folder = config.path.clone();
         Ok(Self {
             spec: config.spec(&reduction),
             tr: config.tr,
             delay: config.delay,
-            places: None,
+            stored: None,
             selection: Selection::new(config),
             inbox: Inbox::new(folder.clone(), config, clock.as_ref()),
             folder,
@@ -105,7 +104,7 @@ impl FolderSource {
     }
 
     fn take_slice(&mut self, header: &Header, slice: Slice, now: Instant) {
-        // How many slices a volume has is known from the label image.
+        // How many slices a volume has is known from the atlas.
         let pixels = slice.values.len().max(1);
         let whole = self.reduction.atlas.grid.voxels();
         let of = whole / pixels;
@@ -142,22 +141,16 @@ impl FolderSource {
 
     fn offer(&mut self, number: u32, volume: &Volume, now: Instant) -> Result<(), Refused> {
         self.order.admit(number, now)?;
-        if self.places.as_ref().is_none_or(|(grid, _)| *grid != volume.grid) {
-            match fmri::places(&self.reduction.atlas.grid, &volume.grid) {
-                Ok(places) => self.places = Some((volume.grid.clone(), places)),
-                Err(difference) => {
-                    tracing::warn!(difference, "a volume is on another grid than the label image or mask");
-                    return Err(Refused(Fault::WrongGrid));
-                }
-            }
-        }
-        let places = self.places.as_ref().map_or(&[][..], |(_, places)| places);
-        let value = |voxel: usize| {
-            let place = places.get(voxel).map(|place| *place as usize);
-            place.and_then(|place| volume.values.get(place)).copied().unwrap_or(f64::NAN)
+        let stored = match self.stored.take().filter(|stored| stored.grid == volume.grid) {
+            Some(stored) => stored,
+            None => self.reduction.atlas.reordered(&volume.grid).map_err(|difference| {
+                let fix = "set `reference` to an image on the grid of the volumes, if the atlas lies on another";
+                tracing::warn!(difference, fix, "a volume is on another grid than the atlas or mask");
+                Refused(Fault::WrongGrid)
+            })?,
         };
         let mut row = vec![0.0; self.spec.channels.len()];
-        self.reduction.atlas.gather().means(value, &mut row);
+        parcellate(&volume.values, self.stored.insert(stored).gather(), &mut row);
         if self.order.offer(number, row, now)? {
             self.faults().add(Fault::Early, 1);
         }
