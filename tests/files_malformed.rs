@@ -100,7 +100,7 @@ fn settings_that_make_no_sense_are_named() {
         ),
         (
             "files = [\"bold.nii\"]",
-            "a NIfTI recording needs `labels` (a label image) or `mask` (to keep every voxel in it)",
+            "a NIfTI recording needs `labels` (a label image, or maps) or `mask` (to keep every voxel in it)",
         ),
     ] {
         assert_eq!(refusal(&golden(), config), message);

@@ -235,7 +235,7 @@ fn what_cannot_be_done_is_said_and_leaves_nothing_behind() {
         65,
         "labels.tsv:line 1: not four lines",
     );
-    refused(&["bold.nii.gz", "--mask", "mask.nii.gz", "--interpolation", "linear"], 64, "--atlas");
+    refused(&["bold.nii.gz", "--mask", "mask.nii.gz", "--interpolation", "linear"], 64, "cannot be used with");
     refused(&["odd_bold.nii.gz", "--mask", "mask.nii.gz"], 65, "another grid than mask.nii.gz");
     refused(&["bold.nii.gz", "--atlas", "labels.nii.gz", "--realign"], 65, "at least 4 are needed along each axis");
     let late = ["odd_bold.nii.gz", "--atlas", "odd_labels.nii.gz", "--realign", "--reference", "3"];

@@ -22,10 +22,10 @@ pub struct RegionsArgs {
     #[arg(long, value_name = "FILE", requires = "atlas")]
     pub labels: Option<PathBuf>,
     /// Brings the atlas into the space of VOLUME first: a text file with a 4×4 matrix from its mm to VOLUME's (RAS)
-    #[arg(long, value_name = "FILE", requires = "atlas")]
+    #[arg(long, value_name = "FILE", conflicts_with = "mask")]
     pub affine: Option<PathBuf>,
     /// How an atlas on another grid is resampled; by default label images take the nearest voxel, maps are linear
-    #[arg(long, value_enum, requires = "atlas")]
+    #[arg(long, value_enum, conflicts_with = "mask")]
     pub interpolation: Option<Resampling>,
     /// Move every volume back to where the reference volume lay before its regions are averaged
     #[arg(long)]

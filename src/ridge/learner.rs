@@ -455,7 +455,7 @@ mod tests {
     fn runs_that_are_over_are_shared_with_copies_and_a_search_and_merged_in_them_too() {
         let config = "lambda = { choose = \"runs\", keep_runs = 2 }\nguard = { every = 5 }";
         let mut learner = Learner::new(2, 3, &toml::from_str(config).unwrap()).unwrap();
-        let mut observe = |learner: &mut Learner, t: usize| {
+        let observe = |learner: &mut Learner, t: usize| {
             let wave = |i: usize| ((t * (i + 2)) as f64 * 0.7).sin();
             learner.observe(&[wave(0), wave(1)], &[wave(2), wave(3), wave(4)], Quality::GOOD);
         };
