@@ -19,13 +19,12 @@ use hdrhistogram::Histogram;
 use neurod::fmri::{Atlas, Grid, RealignConfig, Realigner, Rigid, Smoother, parcellate};
 use neurod::frame::Fit;
 use serde_json::{Value, json};
-use support::{Peer, machine};
+use support::{CENTRE, Peer, head, machine};
 
 const DIMS: [usize; 3] = [64, 64, 36];
 const REGIONS: usize = 116;
 const ROUNDS: usize = 20;
 const NOISE: f64 = 10.0;
-const CENTRE: [f64; 3] = [0.0, 2.0, 4.0];
 /// x, y, z in mm; pitch, roll, yaw in degrees.
 const MOTIONS: [[f64; 6]; 4] = [
     [0.1, 0.05, -0.1, 0.05, 0.1, -0.05],
@@ -200,19 +199,6 @@ fn seen(grid: &Grid, motion: &Rigid, seed: u64) -> Vec<f32> {
         (head(motion.apply(grid.millimetres(grid.index(v)))) + noise) as f32
     };
     (0..grid.voxels()).map(voxel).collect()
-}
-
-/// A skull, a brain with folds, two ventricles.
-fn head([x, y, z]: [f64; 3]) -> f64 {
-    let inside = |centre: [f64; 3], radii: [f64; 3], edge: f64| {
-        let r = [x, y, z].iter().zip(centre).zip(radii).map(|((p, c), r)| ((p - c) / r).powi(2)).sum::<f64>().sqrt();
-        1.0 / (1.0 + ((r - 1.0) * edge).exp())
-    };
-    let folds = 1.0 + 0.2 * (x / 6.0).sin() * (y / 7.0).cos() * (z / 5.0 + 1.0).sin();
-    300.0 * inside([0.0, 2.0, 0.0], [70.0, 84.0, 54.0], 30.0)
-        + 500.0 * folds * inside(CENTRE, [58.0, 72.0, 44.0], 25.0)
-        + 250.0 * inside([-12.0, 0.0, 8.0], [8.0, 20.0, 10.0], 6.0)
-        + 250.0 * inside([12.0, 0.0, 8.0], [8.0, 20.0, 10.0], 6.0)
 }
 
 /// Blocks of the brain, numbered from 1.

@@ -19,7 +19,7 @@ pub use network::{
     BaselineArg, BenchmarkArgs, BuildArgs, EffectArg, ExplainArgs, FingerprintArgs, KindArg, MethodArg, NetworkCommand,
     PredictNetworksArgs, QuestionArgs, ShrinkageArg, SignArg, SynthesizeArgs, Task, TrainArgs, WeightArg,
 };
-pub use regions::RegionsArgs;
+pub use regions::{RegionsArgs, Resampling};
 pub use scanner::{ScanFormat, ScannerArgs};
 
 /// neurod: live EEG and fMRI in, learned brain-region activity out.
@@ -92,11 +92,13 @@ pub enum Command {
     /// Make region time series of a 4D image, as a live session makes them
     ///
     /// One row a volume, one column a region: the mean of its voxels. An atlas on another grid is brought onto that of the
-    /// image, nearest label; both must lie in one space. With --realign every volume is moved back to where the first one
+    /// image once; both must lie in one space, or --affine leads from one to the other. A 4D atlas holds a map a region, whose
+    /// weighted means are taken. With --realign every volume is moved back to where the first one
     /// lay, and a second table says how far it had moved.
     #[command(after_help = "Examples:
   neurod regions bold.nii.gz --atlas labels.nii.gz --labels dseg.tsv --out regions.tsv
   neurod regions bold.nii.gz --atlas labels.nii.gz --realign --regressors 24 --out regions.tsv
+  neurod regions bold.nii.gz --atlas maps.nii.gz --affine mni-to-epi.txt --out regions.tsv
   neurod regions bold.nii.gz --mask brain.nii.gz --smooth 5 --out voxels.tsv")]
     Regions(RegionsArgs),
     /// Encoding models offline: how well do features predict the brain?
@@ -118,7 +120,8 @@ pub enum Command {
     #[command(after_help = "Examples:
   neurod scanner bold.nii.gz --to export
   neurod scanner bold.nii.gz --to export --format mosaic --speed 10 --faults drop=0.02,duplicate=0.01 --seed 7
-  neurod scanner bold.nii.gz --to export --jitter 0.4 --triggers TTL")]
+  neurod scanner bold.nii.gz --to export --jitter 0.4 --triggers TTL
+  neurod scanner regions.tsv --atlas labels.nii.gz --voxel-size 3 --tr 2 --to export")]
     Scanner(ScannerArgs),
     /// Measure this machine: filter, ridge, prediction
     #[command(after_help = "Examples:

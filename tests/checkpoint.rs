@@ -166,21 +166,21 @@ fn a_forged_file_with_a_right_checksum_allocates_nothing_and_is_refused() {
         error.to_string()
     };
     let len = payload.len() as u64;
-    assert!(refused(forge(&payload, 2, len)).contains("has version 2, this program reads 1"));
-    assert!(refused(forge(&payload, 1, u64::MAX)).contains("says it has 18446744073709551615 bytes"));
-    assert!(refused(forge(b"", 1, 0)).contains("ends after 0 bytes"));
-    assert!(refused(forge(&[payload.clone(), vec![0; 8]].concat(), 1, len + 8)).contains("left over"));
+    assert!(refused(forge(&payload, 1, len)).contains("has version 1, this program reads 2"));
+    assert!(refused(forge(&payload, 2, u64::MAX)).contains("says it has 18446744073709551615 bytes"));
+    assert!(refused(forge(b"", 2, 0)).contains("ends after 0 bytes"));
+    assert!(refused(forge(&[payload.clone(), vec![0; 8]].concat(), 2, len + 8)).contains("left over"));
     // Every word of the state's beginning in turn says something monstrous.
     for at in (0..payload.len().min(4000)).step_by(8) {
         let mut monster = payload.clone();
         monster[at..at + 8].copy_from_slice(&(u64::MAX - 7).to_le_bytes());
-        fs::write(store.newest(), forge(&monster, 1, len)).unwrap();
+        fs::write(store.newest(), forge(&monster, 2, len)).unwrap();
         // A number among the weights may be anything; a size may not, and neither may crash.
         let _ = store.load(&mut new_learner());
     }
     for cut in 0..200 {
         let part = &payload[..payload.len() * cut / 200];
-        refused(forge(part, 1, part.len() as u64));
+        refused(forge(part, 2, part.len() as u64));
     }
 }
 

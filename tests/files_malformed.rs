@@ -100,7 +100,7 @@ fn settings_that_make_no_sense_are_named() {
         ),
         (
             "files = [\"bold.nii\"]",
-            "a NIfTI recording needs `labels` (a label image) or `mask` (to keep every voxel in it)",
+            "a NIfTI recording needs `labels` (a label image, or maps) or `mask` (to keep every voxel in it)",
         ),
     ] {
         assert_eq!(refusal(&golden(), config), message);
@@ -242,11 +242,25 @@ fn nifti_headers_are_refused_by_byte() {
         smaller.contains("another grid than mask.nii.gz: [5, 4, 1] voxels against [5, 4, 3] (resample"),
         "{smaller}"
     );
-    let no_labels = refusal(&golden(), "files = [\"bold.nii.gz\"]\nlabels = \"bold.nii.gz\"");
+    // The first volume alone, as a 3D image.
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut content = std::fs::read(golden().join("bold.nii")).expect("read");
+    content[40..42].copy_from_slice(&[0, 3]);
+    std::fs::write(folder.path().join("still.nii"), &content).expect("written");
+    std::fs::copy(golden().join("bold.nii"), folder.path().join("bold.nii")).expect("copied");
+    let no_labels = refusal(folder.path(), "files = [\"bold.nii\"]\nlabels = \"still.nii\"");
     assert!(
-        no_labels.contains("bold.nii.gz:voxels: voxel 0 is ") && no_labels.contains("which is no label"),
+        no_labels.contains("still.nii:voxels: voxel 0 is ") && no_labels.contains("which is no label"),
         "{no_labels}"
     );
+    // One voxel of what is taken for maps is below 0.
+    content[40..42].copy_from_slice(&[0, 4]);
+    content[352..356].copy_from_slice(&(-1.5f32).to_be_bytes());
+    std::fs::write(folder.path().join("maps.nii"), content).expect("written");
+    let no_maps = refusal(folder.path(), "files = [\"bold.nii\"]\nlabels = \"maps.nii\"");
+    assert!(no_maps.contains("maps.nii:voxels: voxel 0 of map 1 is -1.5, which is no weight"), "{no_maps}");
+    let mask = "files = [\"bold.nii\"]\nmask = \"still.nii\"\nlabels_interpolation = \"linear\"";
+    assert!(refusal(folder.path(), mask).contains("are for `labels`: a `mask` is not resampled"));
 }
 
 /// A big-endian NIfTI-1 of `dims` and `code`, its voxels made of `content`, packed.

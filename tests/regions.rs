@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+mod encoders_support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use encoders_support::fetched;
 use serde_json::Value;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
@@ -59,6 +63,85 @@ fn an_atlas_on_a_swapped_and_reversed_grid_gives_what_nilearn_gives() {
     }
     assert!(said.contains(&format!("{} regions have no voxel in this image", lost.len())), "{said}");
     assert!(said.starts_with("3 volumes × "), "{said}");
+}
+
+/// What nilearn, or numpy on what it resamples, says of the images that `tests/python/atlases.py` writes into `folder`.
+fn others(folder: &Path, what: &[&str]) -> Option<Value> {
+    let python = common::python(&["nibabel", "nilearn", "scipy"])?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/atlases.py");
+    let output = Command::new(python).arg(script).arg(what[0]).arg(folder).args(&what[1..]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// The largest difference relative to the value; infinite where one has a value and the other has none.
+fn apart(ours: &[f64], theirs: &[f64]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let differ = |(a, b): (&f64, &f64)| if a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() / b.abs() };
+    ours.iter().zip(theirs).map(differ).fold(0.0, |m, d| if d.is_nan() { f64::INFINITY } else { f64::max(m, d) })
+}
+
+#[test]
+fn maps_and_linear_labels_are_weighted_means_of_what_nilearn_resamples() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(expected) = others(folder.path(), &["maps"]) else { return };
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (bold, maps, moved, affine, labels) =
+        (file("bold.nii.gz"), file("maps.nii.gz"), file("moved.nii.gz"), file("affine.txt"), file("labels.nii.gz"));
+    for (what, arguments, called) in [
+        ("linear", vec!["--atlas", &maps], "map"),
+        ("nearest", vec!["--atlas", &maps, "--interpolation", "nearest"], "map"),
+        // An affine leads from the atlas's own space to the image's.
+        ("linear", vec!["--atlas", &moved, "--affine", &affine], "map"),
+        ("shares", vec!["--atlas", &labels, "--interpolation", "linear"], "label"),
+    ] {
+        let said = fine(folder.path(), &[vec![bold.as_str()], arguments.clone()].concat());
+        let ours = table(&folder.path().join("regions.tsv"));
+        let theirs = expected[what].as_array().unwrap();
+        if called == "map" {
+            assert!(ours.len() == 4 && said.contains("1 regions have no voxel"), "{said}");
+            for (i, theirs) in theirs.iter().enumerate() {
+                let far = apart(&ours[&format!("map_{}", i + 1)], &floats(theirs));
+                assert!(far <= 1e-6, "{arguments:?}: map {} differs by {far:e}", i + 1);
+            }
+        } else {
+            // In order of label, as far as they lie in the image.
+            let mut labels: Vec<_> = ours.iter().filter(|(_, values)| !values[0].is_nan()).collect();
+            labels.sort_by_key(|(name, _)| name.trim_start_matches("label_").parse::<u32>().unwrap());
+            assert_eq!(labels.len(), theirs.len());
+            for ((name, values), theirs) in labels.into_iter().zip(theirs) {
+                let far = apart(values, &floats(theirs));
+                assert!(far <= 1e-6, "{name} differs by {far:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn real_atlases_give_what_nilearn_gives_whichever_way_their_axes_go() {
+    for (atlas, regions) in [("mist122", 122), ("desikan_killiany", 83)] {
+        let Some(path) = fetched(&format!("data/atlases/{atlas}.nii.gz")) else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        let path = path.display().to_string();
+        let Some(expected) = others(folder.path(), &["labels", &path]) else { return };
+        let bold = folder.path().join("bold.nii.gz").display().to_string();
+        let turned = folder.path().join("turned.nii.gz").display().to_string();
+        for (which, path) in [("given", &path), ("turned", &turned)] {
+            fine(folder.path(), &[&bold, "--atlas", path]);
+            let ours = table(&folder.path().join("regions.tsv"));
+            let theirs = expected[which].as_object().unwrap();
+            assert!(ours.len() == regions && theirs.len() > regions / 2, "{atlas}: {} of {}", theirs.len(), ours.len());
+            for (name, values) in &ours {
+                match theirs.get(name.trim_start_matches("label_")) {
+                    Some(theirs) => {
+                        let far = apart(values, &floats(theirs));
+                        assert!(far <= 1e-6, "{atlas}, {which}: {name} differs by {far:e}");
+                    }
+                    None => assert!(values.iter().all(|v| v.is_nan()), "{atlas}, {which}: {name}"),
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -147,7 +230,12 @@ fn what_cannot_be_done_is_said_and_leaves_nothing_behind() {
     };
     refused(&["bold.nii.gz"], 64, "--atlas");
     refused(&["nowhere.nii.gz", "--atlas", "labels.nii.gz"], 66, "nowhere.nii.gz");
-    refused(&["bold.nii.gz", "--atlas", "bold.nii.gz"], 65, "which is no label");
+    refused(
+        &["bold.nii.gz", "--atlas", "mask.nii.gz", "--affine", "labels.tsv"],
+        65,
+        "labels.tsv:line 1: not four lines",
+    );
+    refused(&["bold.nii.gz", "--mask", "mask.nii.gz", "--interpolation", "linear"], 64, "cannot be used with");
     refused(&["odd_bold.nii.gz", "--mask", "mask.nii.gz"], 65, "another grid than mask.nii.gz");
     refused(&["bold.nii.gz", "--atlas", "labels.nii.gz", "--realign"], 65, "at least 4 are needed along each axis");
     let late = ["odd_bold.nii.gz", "--atlas", "odd_labels.nii.gz", "--realign", "--reference", "3"];

@@ -48,7 +48,7 @@ fn forgetting_decays_the_data_and_not_the_penalty() {
             blocks.push(Moments::new(F, V));
         }
         // A weighted batch ridge with the whole λ, at the blocks' ends and between them.
-        let exact = Rls::solve(&Moments::total(F, V, &blocks), &[2.0; V]).unwrap();
+        let exact = Rls::solve(&blocks, &[2.0; V]).unwrap();
         assert!(close(&learner.weights(), &exact.weights(), 1e-9), "after {t}");
     }
 }
@@ -67,7 +67,7 @@ fn a_window_holds_the_newest_blocks_exactly() {
         let kept = if t < 45 { t } else { 30 + t % 15 };
         let mut moments = Moments::new(F, V);
         rows[t - kept..].iter().for_each(|(x, y)| moments.observe(x, y));
-        let exact = Rls::solve(&moments, &[10.0; V]).unwrap();
+        let exact = Rls::solve(&[&moments], &[10.0; V]).unwrap();
         assert!(close(&learner.weights(), &exact.weights(), 1e-9), "after {t}, {kept} kept");
     }
 }
@@ -104,7 +104,7 @@ fn held_out_runs_choose_a_lambda_per_region_and_older_runs_are_merged() {
     assert_eq!(adopted, 6);
     let lambdas = learner.lambdas();
     assert!(lambdas[0] <= 0.01 && lambdas[3] >= 1e4, "{lambdas:?}: clean data want little, pure noise wants much");
-    let exact = Rls::solve(&total, &lambdas).unwrap();
+    let exact = Rls::solve(&[&total], &lambdas).unwrap();
     assert!(close(&learner.weights(), &exact.weights(), 1e-9), "merged runs lose nothing");
     assert!(learner.drift().unwrap() < 1e-9);
     let condition = learner.condition().unwrap();
@@ -133,7 +133,7 @@ fn what_is_learned_while_a_job_runs_elsewhere_is_not_lost() {
     assert!(learner.adopt(result));
     let lambdas = learner.lambdas();
     assert!(lambdas.windows(2).any(|w| w[0] != w[1]), "{lambdas:?}");
-    let exact = Rls::solve(&total, &lambdas).unwrap();
+    let exact = Rls::solve(&[&total], &lambdas).unwrap();
     assert!(close(&learner.weights(), &exact.weights(), 1e-9));
 
     let late = learner.search().run();

@@ -10,8 +10,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use daemon::{Daemon, until};
-use neurod::scanner::{Export, ExportConfig, Flavour, Writing};
+use neurod::acquisition::folder::FolderConfig;
+use neurod::acquisition::{Pull, Source, SourceStats};
+use neurod::frame::{Block, MonotonicClock};
+use neurod::scanner::{Export, ExportConfig, Flavour, PaintConfig, Writing};
 
 /// A recording of three volumes on a tilted grid, made by nibabel.
 fn recording(python: &Path, folder: &Path) -> PathBuf {
@@ -179,4 +185,103 @@ nib.Nifti1Image(v * np.arange(1, 31, dtype='int16'), a).to_filename(sys.argv[1] 
     assert!(timed.iter().all(|(_, off)| off.abs() < 2e-3), "{timed:?}");
     let [least, most] = [f64::min as fn(f64, f64) -> f64, f64::max].map(|of| late.iter().copied().reduce(of).unwrap());
     assert!(most - least > 0.2, "files were late by {least} to {most} s");
+}
+
+/// Labels 4, 9 and 17, the same on a finer grid, and an image on the grid of the first.
+fn atlases(folder: &Path) -> Option<()> {
+    let python = common::python(&["nibabel", "nilearn"])?;
+    let done = Command::new(python).args(["tests/python/atlases.py", "paint"]).arg(folder).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Some(())
+}
+
+#[test]
+fn regions_painted_into_their_atlas_come_back_through_a_folder_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    if atlases(folder.path()).is_none() {
+        return;
+    }
+    // In another order than the labels'.
+    let series: Vec<[f64; 3]> = (0..5).map(|t| [17.25 + 3.1 * f64::from(t), -4.75 * f64::from(t), 9.0]).collect();
+    let mut table = "label_17\tlabel_4\tlabel_9\n".to_owned();
+    series.iter().for_each(|[a, b, c]| table += &format!("{a}\t{b}\t{c}\n"));
+    let file = |name: &str| folder.path().join(name);
+    fs::write(file("regions.tsv"), table).unwrap();
+    for (flavour, export, noise) in [
+        (Flavour::Classic, "classic", 0.0),
+        (Flavour::Mosaic, "mosaic", 0.0),
+        (Flavour::Nifti, "nifti", 0.0),
+        (Flavour::Enhanced, "noisy", 2.0),
+    ] {
+        let into = PaintConfig { atlas: file("labels.nii.gz"), noise, ..PaintConfig::default() };
+        let config = ExportConfig { flavour, faults: "".parse().unwrap(), seed: 3, tr: Some(1.0) };
+        let mut scanner = Export::paint(&file("regions.tsv"), &into, config).unwrap();
+        fs::create_dir(file(export)).unwrap();
+        while let Some(writing) = scanner.next_writing().unwrap() {
+            fs::write(file(export).join(&writing.name), &writing.bytes).unwrap();
+        }
+        // The source has the atlas on a grid of its own.
+        let [path, labels, reference] = [file(export), file("finer.nii.gz"), file("reference.nii.gz")];
+        let source = format!(
+            "path = {path:?}\nlabels = {labels:?}\nreference = {reference:?}\ntr = 1.0\nexisting = true\npoll = 0.02"
+        );
+        let source: FolderConfig = toml::from_str(&source).unwrap();
+        let mut source = source.open(Arc::new(SourceStats::default()), Arc::new(MonotonicClock)).unwrap();
+        let names: Vec<String> = source.spec().channels.iter().map(|channel| channel.name.clone()).collect();
+        assert_eq!(names, ["label_4", "label_9", "label_17"]);
+        let mut block = Block::new(source.spec());
+        let mut came: Vec<Vec<f64>> = Vec::new();
+        while came.len() < series.len() {
+            match source.pull(&mut block, Duration::from_secs(5)).unwrap() {
+                Pull::Data => came.push(block.sample(0).to_vec()),
+                Pull::Idle => panic!("{export}: {} of {} volumes", came.len(), series.len()),
+                _ => {}
+            }
+        }
+        // Half a step of 16 bits; with noise the mean of 90 and more voxels.
+        let exact = if flavour == Flavour::Nifti { 1e-9 } else { 0.5 * (29.65 + 19.0) / 65_534.0 + 1e-6 };
+        let most = if noise > 0.0 { 5.0 * noise / 30f64.sqrt() } else { exact };
+        let mut worst = 0.0f64;
+        for ([a, b, c], came) in series.iter().zip(&came) {
+            worst = [b, c, a].into_iter().zip(came).fold(worst, |m, (was, is)| m.max((was - is).abs()));
+        }
+        assert!(worst <= most && (noise == 0.0 || worst > exact), "{export}: {worst} off");
+    }
+}
+
+#[test]
+fn what_cannot_be_painted_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    if atlases(folder.path()).is_none() {
+        return;
+    }
+    let told = |table: &str, more: &[&str]| {
+        fs::write(folder.path().join("regions.tsv"), table).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_neurod"));
+        command.current_dir(folder.path()).args(["scanner", "regions.tsv", "--to", "out", "--speed", "max"]).args(more);
+        let done = command.output().unwrap();
+        (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+    };
+    let fine = "a\tb\tc\n1\t2\t3\n";
+    let (good, said) = told(fine, &["--atlas", "labels.nii.gz", "--tr", "2", "--voxel-size", "8"]);
+    assert!(good && said.starts_with("1 volumes, 1 writings"), "{said}");
+    for (table, more, problem) in [
+        (fine, &["--tr", "2"][..], "a table of regions is painted into an atlas (give --atlas LABELS)"),
+        (fine, &["--atlas", "labels.nii.gz"], "the recording has no TR (set --tr)"),
+        (
+            "a\tb\n1\t2\n",
+            &["--atlas", "labels.nii.gz", "--tr", "2"],
+            "0 of its 2 columns are called as one of the 3 regions",
+        ),
+        ("a\tb\tc\n1\tn/a\t3\n", &["--atlas", "labels.nii.gz", "--tr", "2"], "row 1 has no number in column 2"),
+        (
+            fine,
+            &["--atlas", "labels.nii.gz", "--tr", "2", "--noise", "-1"],
+            "--noise -1: is neither 0 nor a positive number",
+        ),
+        (fine, &["--noise", "1", "--tr", "2"], "--atlas"),
+    ] {
+        let (good, said) = told(table, more);
+        assert!(!good && said.contains(problem), "{problem:?} is not in {said:?}");
+    }
 }

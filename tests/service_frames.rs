@@ -11,9 +11,16 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::Arc;
 
-use neurod::frame::{FrameKind, Identification, Instant, Quality, RankedCandidate, RegionFrame, Regions, Unit};
-use neurod::publish::{Outgoing, wire};
-use serde_json::json;
+use neurod::frame::{
+    Block, BlockSpec, Channel, FrameKind, Identification, Instant, Quality, RankedCandidate, RegionFrame, Regions,
+    Unit, VirtualClock,
+};
+use neurod::publish::{FramePort, Outgoing, wire};
+use neurod::ridge::Observed;
+use neurod::runtime::features::Features;
+use neurod::runtime::session::Session;
+use neurod::runtime::{InputSpec, Predictor, PredictorConfig};
+use serde_json::{Value, json};
 
 /// Frames of every kind, unit, clock and flag, with and without skill, whole and not.
 fn frames() -> Vec<RegionFrame> {
@@ -100,4 +107,74 @@ fn python_finds_frames_as_the_schemas_and_the_docs_say() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(said.trim(), format!("{} messages, {} of them binary too", lines.lines().count(), frames().len()));
+}
+
+const VOXELS: usize = 20_000;
+const TR: f64 = 2.0;
+
+/// A predictor of very many voxels, which learns from two runs, chooses λ by them, and predicts a third.
+fn voxelwise(mut emit: impl FnMut(RegionFrame)) -> Predictor {
+    let config = "features = [\"eeg\"]\ntargets = \"scan\"\n[ridge.lambda]\nchoose = \"runs\"\nkeep_runs = 2\nevery = 10\nstart = 1.0";
+    let config: PredictorConfig = toml::from_str(config).unwrap();
+    let names = (0..VOXELS).map(|v| format!("voxel {v}")).collect();
+    let input = InputSpec { name: "eeg".into(), dims: 6, hop: None, sha256: "0".into() };
+    let session = Session::new("test", Arc::new(VirtualClock::default()));
+    let regions = Arc::new(Regions::new(names, Unit::ZScore));
+    let mut predictor = Predictor::new("voxels", &config, session, regions, TR, vec![input]).unwrap();
+    let spec = BlockSpec::new(Channel::numbered("VOXEL", VOXELS, Unit::ZScore), 1.0 / TR, 1);
+    let mut block = Block::new(&spec);
+    for t in 0..36u32 {
+        let at = |seconds: f64| Instant::from_seconds(f64::from(t) * TR + seconds);
+        let values: Vec<f64> = (0..6).map(|f| (f64::from(t) * (0.7 + 0.61 * f64::from(f))).sin()).collect();
+        let noise = |v: usize| ((v * 31 + t as usize * 17) as f64 * 0.731).sin();
+        let row: Vec<f64> = (0..VOXELS).map(|v| values[v % 6] * (1.0 + v as f64 / 1e4) + 0.2 * noise(v)).collect();
+        let (start, end) = (at(0.0), at(TR));
+        let (run, quality) = (t / 12, Quality::GOOD);
+        let features = Features { start, end, values, measured_at: end, arrived_at: end, quality, run };
+        predictor.features(0, &features, |_| ());
+        block.clear();
+        block.push(&row);
+        (block.run, block.measured_at, block.arrived_at) = (run, start, end);
+        assert_eq!(predictor.volume(&block, 0, &mut emit), Observed::Learned);
+        predictor.search_now();
+    }
+    predictor
+}
+
+#[test]
+fn a_predictor_of_very_many_voxels_speaks_binary_to_a_python_client_and_no_json() {
+    let Some(python) = common::python(&["websockets", "numpy"]) else { return };
+    let running = service::start("");
+    running.bus.send(Outgoing::Regions(Arc::new(service::regions(2))));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(python);
+    command.arg(root.join("tests/python/voxel_client.py")).arg(running.address().to_string());
+    let mut client = common::Talker::start(&mut command);
+    assert_eq!(client.hear(), "ready");
+    let mut sent = Vec::new();
+    let predictor = voxelwise(|frame| {
+        if frame.kind == FrameKind::Encoded {
+            let sum = frame.values.iter().map(|v| f64::from(*v)).sum::<f64>();
+            sent.push((
+                frame.seq,
+                frame.t_target.seconds(),
+                sum,
+                frame.skill.as_ref().map(|s| s.iter().copied().fold(0.0, f32::max)),
+            ));
+        }
+        running.bus.send(Outgoing::Frame(Arc::new(frame)));
+    });
+    assert!(predictor.learner().skill().r_mean() > 0.8 && sent.len() >= 36, "{}", predictor.learner().skill().r_mean());
+    let apart = predictor.learner().measure_drift();
+    assert!(apart < 1e-9, "the weights are {apart:e} from the exact solution");
+    running.publish(99, 2);
+    let got: Value = serde_json::from_str(&client.hear()).unwrap();
+    let (binary, text) = (got["binary"].as_array().unwrap(), got["json"].as_array().unwrap());
+    assert_eq!((text.len(), &text[0]["seq"]), (1, &99.into()), "voxels are no JSON");
+    assert_eq!(binary.len(), sent.len() + 1);
+    for (frame, (seq, t, sum, skill)) in binary.iter().zip(&sent) {
+        assert_eq!((&frame["values"], &frame["seq"], &frame["t"]), (&VOXELS.into(), &(*seq).into(), &(*t).into()));
+        assert!((frame["sum"].as_f64().unwrap() - sum).abs() < 1e-6 * (1.0 + sum.abs()));
+        assert_eq!(frame["skill"].as_f64().map(|s| s as f32), *skill);
+    }
 }

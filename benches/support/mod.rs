@@ -1,4 +1,4 @@
-//! What do several benches need? The machine's name, and a peer in Python that answers one JSON line with another.
+//! What do several benches need? The machine's name, a peer in Python that answers one JSON line with another, and a head.
 #![allow(dead_code, reason = "each bench uses its part")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -73,4 +73,20 @@ impl Drop for Peer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The middle of the brain in [`head`], in mm.
+pub const CENTRE: [f64; 3] = [0.0, 2.0, 4.0];
+
+/// A skull, a brain with folds, two ventricles: how bright a place in mm is.
+pub fn head([x, y, z]: [f64; 3]) -> f64 {
+    let inside = |centre: [f64; 3], radii: [f64; 3], edge: f64| {
+        let r = [x, y, z].iter().zip(centre).zip(radii).map(|((p, c), r)| ((p - c) / r).powi(2)).sum::<f64>().sqrt();
+        1.0 / (1.0 + ((r - 1.0) * edge).exp())
+    };
+    let folds = 1.0 + 0.2 * (x / 6.0).sin() * (y / 7.0).cos() * (z / 5.0 + 1.0).sin();
+    300.0 * inside([0.0, 2.0, 0.0], [70.0, 84.0, 54.0], 30.0)
+        + 500.0 * folds * inside(CENTRE, [58.0, 72.0, 44.0], 25.0)
+        + 250.0 * inside([-12.0, 0.0, 8.0], [8.0, 20.0, 10.0], 6.0)
+        + 250.0 * inside([12.0, 0.0, 8.0], [8.0, 20.0, 10.0], 6.0)
 }

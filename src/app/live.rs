@@ -9,12 +9,13 @@ use std::time::Duration;
 use super::AppError;
 use super::candidates::Encoded;
 use super::control::{Controls, LaneHealth};
+use super::inputs::{self, opened_twice};
 use super::models::Models;
 use super::settings::{EventsInput, InputConfig, Settings};
 use super::triggers::TimedSources;
 use crate::acquisition::file::{FileEvents, FileSource, Paced, Speed};
-use crate::acquisition::lsl::{LslConfig, LslMarkers, LslSource};
-use crate::acquisition::{EventSource, Source, SourceError, SourceStats};
+use crate::acquisition::lsl::LslMarkers;
+use crate::acquisition::{EventSource, SourceStats};
 use crate::encoders::{self, EncoderConfig, RegionsInput};
 use crate::frame::{Clock, FrameKind, Instant, MonotonicClock, ScaledClock};
 use crate::native;
@@ -27,7 +28,7 @@ use crate::runtime::lane_infer::{InferInbox, InferLane, InferMessage, Listening}
 use crate::runtime::lane_learn::{CheckpointPlan, Inbox, LearnLane, LearnMessage};
 use crate::runtime::lane_network::NetworkLane;
 use crate::runtime::lane_publish::PublishLane;
-use crate::runtime::lane_source::{Consumer, OpenSource, SourceLane};
+use crate::runtime::lane_source::{Consumer, SourceLane};
 use crate::runtime::lanes::{LaneContext, Lanes, Role, Status};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::predicted::Tap;
@@ -280,9 +281,11 @@ impl Building<'_> {
                 decoders.push(InstantDecoder { name: predictor, weights: taker, rows: sender, metrics });
             }
             let settings = config.clone();
+            let clock = Arc::clone(self.lanes.context().session.clock());
+            let (triggers, recording) = (self.triggers.of_source(name), self.recordings.samples.remove(name));
             let lane = SourceLane {
                 name: name.clone(),
-                open: self.opener(name, &config.input)?,
+                open: inputs::opener(name, &config.input, clock, triggers, recording),
                 stages: Box::new(move || settings.stages()),
                 consumers: self.consumers(index),
                 decoders,
@@ -331,65 +334,16 @@ impl Building<'_> {
             connect: Box::new(move |spec, blocks| inbox.post(LearnMessage::Source { index, spec, blocks })),
             wake,
         });
-        for encoder in self.plan.encoders_of(EncoderFeed::Windows(index)) {
-            let inbox = Arc::clone(&self.infer[encoder]);
-            let wake = Arc::clone(&inbox.wake);
-            let connect = Box::new(move |spec, blocks| {
-                inbox.post(InferMessage::Source(spec, blocks));
-            });
-            consumers.push(Consumer { connect, wake });
-        }
-        for network in self.plan.networks_of(NetworkFeed::Source(index)) {
-            let inbox = Arc::clone(&self.networks[network]);
-            let wake = Arc::clone(&inbox.wake);
+        let encoders = self.plan.encoders_of(EncoderFeed::Windows(index)).map(|encoder| &self.infer[encoder]);
+        let networks = self.plan.networks_of(NetworkFeed::Source(index)).map(|network| &self.networks[network]);
+        for inbox in encoders.chain(networks) {
+            let (inbox, wake) = (Arc::clone(inbox), Arc::clone(&inbox.wake));
             let connect = Box::new(move |spec, blocks| {
                 inbox.post(InferMessage::Source(spec, blocks));
             });
             consumers.push(Consumer { connect, wake });
         }
         consumers
-    }
-
-    fn opener(&mut self, name: &str, input: &InputConfig) -> Result<OpenSource, AppError> {
-        let clock = Arc::clone(self.lanes.context().session.clock());
-        Ok(match input {
-            InputConfig::Lsl(config) => {
-                // The lane tries again, and has to show that it is alive meanwhile.
-                let config = LslConfig { wait: config.wait.min(1.0), ..config.clone() };
-                Box::new(move |stats| Ok(Box::new(LslSource::open(&config, stats)?) as Box<dyn Source>))
-            }
-            InputConfig::Folder(config) => {
-                let (config, triggers) = (config.clone(), self.triggers.of_source(name));
-                let open = move |stats| config.open(stats, Arc::clone(&clock));
-                Box::new(move |stats| Ok(Box::new(open(stats)?.timed_by(triggers.clone())) as Box<dyn Source>))
-            }
-            InputConfig::Dicom(config) => {
-                let (config, triggers) = (config.clone(), self.triggers.of_source(name));
-                let open = move |stats| config.open(stats, Arc::clone(&clock));
-                Box::new(move |stats| Ok(Box::new(open(stats)?.timed_by(triggers.clone())) as Box<dyn Source>))
-            }
-            InputConfig::Afni(config) => {
-                let (config, triggers) = (config.clone(), self.triggers.of_source(name));
-                let open = move |stats| config.open(stats, Arc::clone(&clock));
-                Box::new(move |stats| Ok(Box::new(open(stats)?.timed_by(triggers.clone())) as Box<dyn Source>))
-            }
-            InputConfig::Replay(_) => {
-                let recording = Mutex::new(self.recordings.samples.remove(name));
-                let name = name.to_owned();
-                Box::new(move |_| {
-                    let source = recording.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    let source = source.ok_or_else(|| opened_twice(&name))?;
-                    Ok(Box::new(Paced::new(source, Arc::clone(&clock))) as Box<dyn Source>)
-                })
-            }
-            InputConfig::Synthetic(config) => {
-                let config = config.clone();
-                Box::new(move |_| {
-                    let source = config.build(clock.now())?;
-                    Ok(Box::new(Paced::new(source, Arc::clone(&clock))) as Box<dyn Source>)
-                })
-            }
-        })
     }
 
     /// The encoders that listen to event source `index`.
@@ -492,10 +446,6 @@ impl Building<'_> {
         }
         Ok(())
     }
-}
-
-fn opened_twice(name: &str) -> SourceError {
-    SourceError::Config(format!("recording \"{name}\" has been played already"))
 }
 
 /// Waits until everything is ready, at most `timeout`; what is not.

@@ -5,6 +5,7 @@
 
 mod candidates;
 mod control;
+mod inputs;
 pub mod live;
 mod models;
 mod networks;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// `neurod regions`
 #[derive(Debug, Args)]
@@ -11,15 +11,22 @@ pub struct RegionsArgs {
     /// A 4D image: .nii or .nii.gz
     #[arg(value_name = "VOLUME")]
     pub image: PathBuf,
-    /// A label image: every voxel holds the number of its region, or 0
-    #[arg(long, value_name = "LABELS")]
+    /// A label image, where every voxel holds the number of its region or 0; or a 4D image with one map a region, whose
+    /// weighted means are taken
+    #[arg(long, value_name = "ATLAS")]
     pub atlas: Option<PathBuf>,
     /// Instead of an atlas, every voxel of VOLUME that is not 0 in this image, on the same grid
     #[arg(long, value_name = "FILE")]
     pub mask: Option<PathBuf>,
-    /// The names of the labels: BIDS dseg.tsv with `index` and `name`
+    /// The names of the labels: BIDS dseg.tsv with `index` and `name`; maps count from 1
     #[arg(long, value_name = "FILE", requires = "atlas")]
     pub labels: Option<PathBuf>,
+    /// Brings the atlas into the space of VOLUME first: a text file with a 4×4 matrix from its mm to VOLUME's (RAS)
+    #[arg(long, value_name = "FILE", conflicts_with = "mask")]
+    pub affine: Option<PathBuf>,
+    /// How an atlas on another grid is resampled; by default label images take the nearest voxel, maps are linear
+    #[arg(long, value_enum, conflicts_with = "mask")]
+    pub interpolation: Option<Resampling>,
     /// Move every volume back to where the reference volume lay before its regions are averaged
     #[arg(long)]
     pub realign: bool,
@@ -41,6 +48,15 @@ pub struct RegionsArgs {
     /// The table to write
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// How an atlas is resampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resampling {
+    /// Each voxel takes what the nearest one of the atlas has
+    Nearest,
+    /// Each voxel takes a share of the eight around it; a label image becomes weights
+    Linear,
 }
 
 fn length(text: &str) -> Result<f64, &'static str> {

@@ -7,9 +7,22 @@ use clap::{Args, ValueEnum};
 /// `neurod scanner`
 #[derive(Debug, Args)]
 pub struct ScannerArgs {
-    /// What is scanned: a 4D NIfTI recording
-    #[arg(value_name = "BOLD.nii.gz")]
+    /// What is scanned: a 4D NIfTI recording; or with --atlas a table of regions, a row a volume
+    #[arg(value_name = "BOLD.nii.gz|REGIONS.tsv")]
     pub recording: PathBuf,
+    /// The label image that the regions are painted into: its voxels show the value of their region, all others 0
+    #[arg(long, value_name = "LABELS")]
+    pub atlas: Option<PathBuf>,
+    /// The names of the labels, which the columns are called by: BIDS dseg.tsv with `index` and `name`; without it columns are
+    /// called `label_7`, or are one a region in order of label
+    #[arg(long, value_name = "FILE", requires = "atlas")]
+    pub labels: Option<PathBuf>,
+    /// Paint voxels of this size, in mm, instead of the atlas's
+    #[arg(long, value_name = "MM", requires = "atlas", allow_negative_numbers = true)]
+    pub voxel_size: Option<f64>,
+    /// The standard deviation of the noise that is added to the voxels of regions
+    #[arg(long, value_name = "SD", default_value_t = 0.0, requires = "atlas", allow_negative_numbers = true)]
+    pub noise: f64,
     /// The folder it is exported to, made where it is missing; or a DICOM node that it is sent to by C-STORE:
     /// dicom://CALLING@HOST:PORT/CALLED, where all but the host may be left out (SCANNER, 11112, NEUROD)
     #[arg(long, value_name = "DIR|dicom://SCANNER@127.0.0.1:11112/NEUROD")]

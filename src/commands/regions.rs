@@ -3,15 +3,14 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
 use super::encode::design::progress;
-use crate::acquisition::file::{Reduction, Volumes};
-use crate::cli::RegionsArgs;
-use crate::fmri::{Correction, MotionModel, MotionRegressors, RealignConfig, SignalQuality};
-use crate::frame::{HeadMotion, Unit};
+use crate::acquisition::file::{Images, Reduction, Volumes};
+use crate::cli::{RegionsArgs, Resampling};
+use crate::fmri::{Correction, Interpolation, MotionModel, MotionRegressors, RealignConfig, SignalQuality};
+use crate::frame::HeadMotion;
 
 /// Does it.
 ///
@@ -19,14 +18,19 @@ use crate::frame::{HeadMotion, Unit};
 /// An image, atlas or list that is malformed; an atlas that lies elsewhere; a reference volume that is not there or shows
 /// nothing; a file that cannot be written.
 pub fn run(args: &RegionsArgs) -> anyhow::Result<()> {
-    let (path, is_mask) = match (&args.atlas, &args.mask) {
-        (Some(atlas), _) => (atlas, false),
-        (None, Some(mask)) => (mask, true),
-        (None, None) => bail!("give --atlas or --mask"),
+    let images = Images {
+        labels: args.atlas.as_deref(),
+        label_names: args.labels.as_deref(),
+        affine: args.affine.as_deref(),
+        interpolation: args.interpolation.map(|how| match how {
+            Resampling::Nearest => Interpolation::Nearest,
+            Resampling::Linear => Interpolation::Linear,
+        }),
+        mask: args.mask.as_deref(),
+        unit: None,
     };
     let volumes = Volumes::open(&args.image)?;
-    let reduction = Reduction::read(path, is_mask, args.labels.as_deref(), Unit::Arbitrary)?;
-    let reduction = Arc::new(reduction).on(&volumes)?;
+    let reduction = Reduction::load(images, Path::new(""))?.on(&volumes)?;
     let names: Vec<&str> = reduction.channels.iter().map(|c| c.name.as_str()).collect();
     let mut correction = correction(args, &volumes)?;
     let mut table = Table::create(&args.out, &names)?;

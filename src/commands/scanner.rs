@@ -17,7 +17,7 @@ use crate::draws::Draws;
 use crate::frame::{Clock, Event, Instant, MonotonicClock};
 use crate::native;
 use crate::publish::lsl::LslMarkerOutlet;
-use crate::scanner::{Export, ExportConfig, FaultRates, Flavour, ScanFault, Sender, Sent, Writing};
+use crate::scanner::{Export, ExportConfig, FaultRates, Flavour, PaintConfig, ScanFault, Sender, Sent, Writing};
 
 /// The longest sleep before the end is asked about again.
 const NAP: Duration = Duration::from_millis(100);
@@ -54,7 +54,13 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
         ScanFormat::Nifti => Flavour::Nifti,
     };
     let config = ExportConfig { flavour, faults, seed: args.seed, tr: args.tr };
-    let mut export = Export::open(&args.recording, config)?;
+    let mut export = match &args.atlas {
+        Some(atlas) => Export::paint(&args.recording, &painted(args, atlas)?, config)?,
+        None if args.recording.extension().is_some_and(|ending| ending == "tsv" || ending == "csv") => {
+            bail!("{}: a table of regions is painted into an atlas (give --atlas LABELS)", args.recording.display())
+        }
+        None => Export::open(&args.recording, config)?,
+    };
     let mut way = Way::open(&args.to, flavour)?;
     let mut truth = args.truth.as_deref().map(|path| Truth::create(path, args.triggers.is_some())).transpose()?;
     let stop = signals::stop_asked()?;
@@ -96,6 +102,16 @@ pub fn run(args: &ScannerArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{volumes} volumes, {}: {}", way.close(), faults.join(", "))?;
     Ok(())
+}
+
+fn painted(args: &ScannerArgs, atlas: &Path) -> anyhow::Result<PaintConfig> {
+    if let Some(size) = args.voxel_size.filter(|size| !(*size > 0.0 && size.is_finite())) {
+        bail!("--voxel-size {size}: is no positive number of mm");
+    }
+    if !(args.noise >= 0.0 && args.noise.is_finite()) {
+        bail!("--noise {}: is neither 0 nor a positive number", args.noise);
+    }
+    Ok(PaintConfig { atlas: atlas.into(), names: args.labels.clone(), voxel_size: args.voxel_size, noise: args.noise })
 }
 
 /// Where volumes go.

@@ -24,3 +24,12 @@ pub fn inverse(matrix: &[[f64; 4]; 3]) -> Option<[[f64; 4]; 3]> {
 pub fn lengths(matrix: &[[f64; 4]; 3]) -> [f64; 3] {
     std::array::from_fn(|axis| matrix.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt())
 }
+
+/// First `inner`, then `outer`.
+pub fn after(outer: &[[f64; 4]; 3], inner: &[[f64; 4]; 3]) -> [[f64; 4]; 3] {
+    let column = |axis: usize| [inner[0][axis], inner[1][axis], inner[2][axis]];
+    let shift = apply(outer, column(3));
+    let linear = outer.map(|row| [row[0], row[1], row[2], 0.0]);
+    let columns = [0, 1, 2].map(|axis| apply(&linear, column(axis)));
+    std::array::from_fn(|i| [columns[0][i], columns[1][i], columns[2][i], shift[i]])
+}

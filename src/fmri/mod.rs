@@ -24,9 +24,11 @@ mod atlas;
 mod correct;
 mod detrend;
 mod glm;
+mod grid;
 mod least_squares;
 mod motion;
 mod nuisance;
+mod onto;
 mod parcellate;
 mod percent;
 mod quality;
@@ -39,12 +41,14 @@ mod volume;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use atlas::{Atlas, Grid};
+pub use atlas::{Atlas, Maps};
 pub use correct::Correction;
 pub use detrend::{Detrend, DetrendConfig};
 pub use glm::{Glm, GlmConfig};
+pub use grid::Grid;
 pub use motion::{Censor, Displacement, MotionModel, MotionRegressors, SignalQuality};
 pub use nuisance::{Nuisance, NuisanceConfig};
+pub use onto::Interpolation;
 pub use parcellate::{Gather, parcellate};
 pub use percent::{Baseline, Percent, PercentConfig};
 pub use quality::{QualityConfig, VolumeQuality};
@@ -105,6 +109,21 @@ pub enum FmriError {
         /// What it holds.
         value: f64,
     },
+    /// A map holds what is no weight.
+    #[error(
+        "voxel {voxel} of map {map} is {value}, which is no weight (maps say how much a voxel belongs to a region: 0 or more)"
+    )]
+    NotAWeight {
+        /// The map's number, from 1.
+        map: u32,
+        /// Its place in memory.
+        voxel: usize,
+        /// What it holds.
+        value: f64,
+    },
+    /// An atlas takes more memory than it may.
+    #[error("the atlas has more than {0} weights above 0 (set those that do not matter to 0, or use a coarser grid)")]
+    Weights(usize),
     /// Volumes of this grid, or against this reference, cannot be realigned.
     #[error("realign: {problem}")]
     Realign {

@@ -36,6 +36,10 @@ use crate::native;
 /// How much liblsl keeps for a slow client: seconds, or hundreds of samples for an irregular stream.
 const BUFFER: i32 = 60;
 
+/// The most values of an outlet: a label for each goes to everybody who looks at the stream. What has more is sent in binary
+/// over the WebSocket.
+pub const MOST_CHANNELS: usize = 4096;
+
 /// `sinks.lsl`: which outlets to open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

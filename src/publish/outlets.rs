@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::lsl::{LslOutletConfig, LslOutlets, OutletError, OutletSpec};
+use super::lsl::{LslOutletConfig, LslOutlets, MOST_CHANNELS, OutletError, OutletSpec};
 use super::{OpenOutlets, Outcomes, Outlet, RowStamp};
 use crate::frame::{Clock, FrameKind, Regions};
 
@@ -23,6 +23,12 @@ impl LslLanes {
 impl OpenOutlets for LslLanes {
     fn open(&self, predictor: &str, kind: FrameKind, regions: &Regions, rate: f64) -> Option<Box<dyn Outlet>> {
         if !self.config.kinds.contains(&kind) {
+            return None;
+        }
+        let values = regions.names.len();
+        if values > MOST_CHANNELS {
+            let instead = "read it from the WebSocket with format=binary";
+            tracing::warn!(predictor, kind = kind.as_str(), values, instead, "too many values for an LSL outlet");
             return None;
         }
         let spec = OutletSpec { predictor, kind, regions, rate, session: &self.session, model: predictor };
@@ -78,5 +84,18 @@ impl Outlet for LslOutlet {
     fn skill(&mut self, skill: &[f32]) {
         let pushed = self.outlets.push_skill(skill, self.clock.now().seconds());
         self.note(pushed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Unit, VirtualClock};
+
+    #[test]
+    fn very_many_voxels_never_become_lsl_labels() {
+        let lanes = LslLanes::new(LslOutletConfig::default(), "test".into(), Arc::new(VirtualClock::default()));
+        let names = (0..=MOST_CHANNELS).map(|v| v.to_string()).collect();
+        assert!(lanes.open("voxels", FrameKind::Encoded, &Regions::new(names, Unit::ZScore), 0.5).is_none());
     }
 }

@@ -65,17 +65,45 @@ impl Augmented {
     /// `S` (row-major F×F, of which the upper half counts) beside `R` (row-major F×V).
     pub fn from_dense(features: usize, targets: usize, s: &[f64], r: &[f64]) -> Self {
         let mut out = Self::zero(features, targets);
-        out.each_line(|f, start, to_s, to_r| {
-            to_s.copy_from_slice(&s[f * features + start..(f + 1) * features]);
-            to_r.copy_from_slice(&r[f * targets..(f + 1) * targets]);
-        });
+        out.put_left(s);
+        out.put_right(0, targets, r);
         out
     }
 
-    /// Zero beside `R` (row-major F×V). What stays zero is never written, so it takes no memory of its own.
-    pub fn of_right(features: usize, targets: usize, r: &[f64]) -> Self {
-        let mut out = Self::zero(features, targets);
-        out.each_line(|f, _, _, to_r| to_r.copy_from_slice(&r[f * targets..(f + 1) * targets]));
+    /// Sets `S`, of which the upper half of a row-major F×F matrix counts. What is never set takes no memory of its own.
+    pub fn put_left(&mut self, s: &[f64]) {
+        let features = self.features;
+        self.each_line(|f, start, to_s, _| to_s.copy_from_slice(&s[f * features + start..(f + 1) * features]));
+    }
+
+    /// Sets the columns of `R` from `first` on to the `width` of `r`, row-major.
+    pub fn put_right(&mut self, first: usize, width: usize, r: &[f64]) {
+        self.each_line(|f, _, _, to_r| to_r[first..first + width].copy_from_slice(&r[f * width..(f + 1) * width]));
+    }
+
+    /// What it would be, had it ever had only these columns of `R`.
+    pub fn pick(&self, columns: &[usize]) -> Self {
+        let (f, targets) = (self.features, columns.len());
+        let mut out = Self { next: self.next, ..Self::zero(f, targets) };
+        let pick = |from: &[f64], to: &mut [f64]| {
+            let (from_s, from_r) = from.split_at(from.len() - self.targets);
+            let (to_s, to_r) = to.split_at_mut(from_s.len());
+            to_s.copy_from_slice(from_s);
+            to_r.iter_mut().zip(columns).for_each(|(to, column)| *to = from_r[*column]);
+        };
+        for (from, to) in self.stripes.into_iter().zip(out.stripes) {
+            for row in 0..from.end - from.start {
+                let line = &self.data[from.offset + row * from.width..][..from.width];
+                pick(line, &mut out.data[to.offset + row * to.width..][..to.width]);
+            }
+        }
+        out.left.copy_from_slice(&self.left);
+        for i in 0..PENDING {
+            pick(
+                &self.right[i * (f + self.targets)..][..f + self.targets],
+                &mut out.right[i * (f + targets)..][..f + targets],
+            );
+        }
         out
     }
 
@@ -99,13 +127,21 @@ impl Augmented {
         self.next = (self.next + 1) % PENDING;
     }
 
-    /// Writes what waits for stripe `index`.
-    fn write(&mut self, index: usize) {
+    /// Adds what waits for stripe `index` to `data`, which is this matrix's or that of another of its shape.
+    fn write_to(&self, index: usize, data: &mut [f64]) {
         let Stripe { start, end, offset, width } = self.stripes[index];
         let (f, w) = (self.features, self.features + self.targets);
         let left: [&[f64]; PENDING] = std::array::from_fn(|i| &self.left[i * f + start..i * f + end]);
         let right: [&[f64]; PENDING] = std::array::from_fn(|i| &self.right[i * w + start..(i + 1) * w]);
-        self.kernels.update(&mut self.data[offset..offset + (end - start) * width], width, left, right);
+        self.kernels.update(&mut data[offset..offset + (end - start) * width], width, left, right);
+    }
+
+    /// Writes what waits for stripe `index`.
+    fn write(&mut self, index: usize) {
+        let mut data = std::mem::take(&mut self.data);
+        self.write_to(index, &mut data);
+        self.data = data;
+        let (Stripe { start, end, .. }, f) = (self.stripes[index], self.features);
         for i in 0..PENDING {
             self.left[i * f + start..i * f + end].fill(0.0);
         }
@@ -177,11 +213,17 @@ impl Augmented {
     /// Calls `each` with every row of `R`, in order, with everything that waits.
     pub fn right_rows(&self, mut each: impl FnMut(&[f64])) {
         let mut line = Vec::with_capacity(self.targets);
-        for stripe in &self.stripes {
-            for row in stripe.start..stripe.end {
-                self.row(stripe, row, self.features - stripe.start, &mut line);
-                each(&line);
-            }
+        for row in 0..self.features {
+            self.right_row(row, &mut line);
+            each(&line);
+        }
+    }
+
+    /// One row of `R`, with everything that waits.
+    pub fn right_row(&self, row: usize, line: &mut Vec<f64>) {
+        line.clear();
+        if let Some(stripe) = self.stripes.iter().find(|stripe| (stripe.start..stripe.end).contains(&row)) {
+            self.row(stripe, row, self.features - stripe.start, line);
         }
     }
 
@@ -213,11 +255,10 @@ impl Augmented {
     /// Adds another matrix of the same shape.
     pub fn merge(&mut self, other: &Augmented) {
         self.settle();
-        let mut other = other.clone();
-        other.settle();
         for (a, b) in self.data.iter_mut().zip(&other.data) {
             *a += b;
         }
+        (0..PENDING).for_each(|stripe| other.write_to(stripe, &mut self.data));
     }
 
     /// Everything it is, what waits included: a resumed learner rounds as one that never stopped.
@@ -280,6 +321,15 @@ mod tests {
                     assert!((out[j] - want).abs() < 1e-12, "{f}x{v} step {step} column {j}: {} {want}", out[j]);
                 }
             }
+            let columns: Vec<usize> = (0..v).rev().step_by(2).collect();
+            let picked = lazy.pick(&columns).dense().1;
+            let whole = lazy.dense().1;
+            for (i, line) in picked.chunks_exact(columns.len().max(1)).enumerate() {
+                assert!(line.iter().zip(&columns).all(|(a, c)| (a - whole[i * v + c]).abs() < 1e-12));
+            }
+            let mut twice = lazy.clone();
+            twice.merge(&lazy);
+            assert!(twice.dense().1.iter().zip(&whole).all(|(a, b)| (a - 2.0 * b).abs() < 1e-12));
             let (dense_s, dense_r) = lazy.dense();
             let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
             assert!(close(&dense_s, &s) && close(&dense_r, &r));

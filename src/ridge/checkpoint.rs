@@ -17,7 +17,7 @@ use super::state::{Reader, StateError, Writer};
 use super::{LagsConfig, Learner, RidgeConfig};
 
 const MAGIC: [u8; 8] = *b"NRDRIDGE";
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Magic, version, length of the payload, SHA-256 over these three and the payload.
 const HEADER: usize = 8 + 8 + 8 + 32;
 

@@ -70,6 +70,11 @@ impl<T: Clone> Guard<T> {
         self.trusted.as_ref()
     }
 
+    /// Calls `change` with each copy.
+    pub fn each(&mut self, change: impl FnMut(&mut T)) {
+        [&mut self.trusted, &mut self.on_trial].into_iter().flatten().for_each(change);
+    }
+
     /// Looks at the moving skill of the learner and of the trusted copy, over the same volumes (`None` while a window is
     /// not full). The state to go back to, if it is time. `window` is the skill window's length.
     pub fn judge(&mut self, learner: Option<f64>, trusted: Option<f64>, window: usize) -> Option<T> {

@@ -9,13 +9,14 @@
 //! [`SearchResult`] the learner then adopts. The same job measures drift and condition and solves the weights anew.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::moments::Moments;
-use super::rls::Rls;
+use super::rls::{Rls, block_width};
 use super::{RidgeError, positive};
 use crate::linalg;
 
@@ -238,7 +239,8 @@ pub fn run_scores(runs: &[Moments], grid: &[f64]) -> Option<Vec<f64>> {
     let (features, targets) = (runs[0].mean_x().len(), runs[0].mean_y().len());
     let mut scores = vec![0.0; grid.len() * targets];
     for (held, test) in runs.iter().enumerate() {
-        let train = Moments::total(features, targets, runs.iter().enumerate().filter(|(i, _)| *i != held).map(|r| r.1));
+        let others = runs.iter().enumerate().filter(|(i, _)| *i != held).map(|r| r.1);
+        let train = Moments::total(features, targets, others);
         let (g, c) = train.gram_and_cross();
         let (test_g, test_c) = test.gram_and_cross();
         let eigen = linalg::eigen(&g, features).ok()?;
@@ -286,7 +288,7 @@ fn least(scores: &[f64], grid: &[f64], fallback: &[f64]) -> Vec<f64> {
 /// A choice of λ and an exact solution in the making: everything it needs, owned, to be run on any thread.
 #[derive(Debug)]
 pub struct SearchJob {
-    pub(super) segments: Vec<Moments>,
+    pub(super) segments: Vec<Arc<Moments>>,
     pub(super) rls: Rls,
     pub(super) choose: Option<(Criterion, Vec<f64>)>,
     pub(super) epoch: u64,
@@ -309,29 +311,40 @@ impl SearchJob {
     /// Chooses, solves and measures. Seconds for thousands of features; nothing else waits for it.
     pub fn run(self) -> SearchResult {
         let Self { segments, rls, choose, epoch } = self;
-        let total = Moments::total(rls.features(), rls.targets(), &segments);
         let before = rls.lambdas();
-        let scores = choose.as_ref().and_then(|(criterion, grid)| match criterion {
-            Criterion::Gcv => gcv_scores(&total, grid),
-            Criterion::Runs => run_scores(&segments, grid),
-        });
-        let lambdas = match (&choose, scores) {
-            (Some((_, grid)), Some(scores)) => least(&scores, grid, &before),
-            _ => before.clone(),
+        let lambdas = match &choose {
+            Some((criterion, grid)) => best(&segments, *criterion, grid, &before),
+            None => before.clone(),
         };
-        let exact = Rls::solve(&total, &before);
-        let drift = exact.as_ref().map_or(f64::INFINITY, |exact| distance(&rls.weights(), &exact.weights()));
-        let condition = rls.condition(&total.gram());
-        let solved = if lambdas == before { exact } else { Rls::solve(&total, &lambdas) };
+        let exact = Rls::solve(&segments, &before);
+        let drift = exact.as_ref().map_or(f64::INFINITY, |exact| rls.distance(exact));
+        let no_target = segments.iter().map(|segment| segment.pick(&[]));
+        let condition = rls.condition(&Moments::total(rls.features(), 0, no_target).gram());
+        let solved = if lambdas == before {
+            exact
+        } else {
+            // Weights of very many targets are large: never three of them.
+            drop((exact, rls));
+            Rls::solve(&segments, &lambdas)
+        };
         SearchResult { rls: solved, epoch, lambdas, drift, condition }
     }
 }
 
-/// The largest difference, relative to the largest of `exact`.
-pub(super) fn distance(weights: &[f64], exact: &[f64]) -> f64 {
-    let largest = exact.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-    let apart = weights.iter().zip(exact).fold(0.0, |m: f64, (a, b)| m.max((a - b).abs()));
-    if largest > 0.0 { apart / largest } else { apart }
+/// For every target the best λ of `grid`, a block of targets at a time; that of `before` where there is no telling.
+fn best(segments: &[Arc<Moments>], criterion: Criterion, grid: &[f64], before: &[f64]) -> Vec<f64> {
+    let features = segments.first().map_or(0, |segment| segment.mean_x().len());
+    let targets: Vec<usize> = (0..before.len()).collect();
+    let of_block = |block: &[usize]| {
+        let picked: Vec<Moments> = segments.iter().map(|segment| segment.pick(block)).collect();
+        let scores = match criterion {
+            Criterion::Gcv => gcv_scores(&Moments::total(features, block.len(), &picked), grid),
+            Criterion::Runs => run_scores(&picked, grid),
+        };
+        let before: Vec<f64> = block.iter().map(|v| before[*v]).collect();
+        scores.map_or(before.clone(), |scores| least(&scores, grid, &before))
+    };
+    targets.chunks(block_width(features)).flat_map(of_block).collect()
 }
 
 #[cfg(test)]
@@ -383,7 +396,7 @@ mod tests {
             let mut error = [0.0; 2];
             for held in 0..3 {
                 let train = Moments::total(4, 2, runs.iter().enumerate().filter(|(r, _)| *r != held).map(|r| r.1));
-                let mut model = Rls::solve(&train, &[*lambda; 2]).unwrap();
+                let mut model = Rls::solve(&[&train], &[*lambda; 2]).unwrap();
                 for t in held * 20..held * 20 + 20 {
                     let (x, y) = row(t);
                     let expected = model.evaluate(&x);

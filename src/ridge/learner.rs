@@ -3,8 +3,10 @@
 mod begun;
 mod saved;
 
+use std::sync::Arc;
+
 use super::guard::{Guard, Shadow, window_skill};
-use super::lambda::{LambdaConfig, SearchJob, SearchResult, distance};
+use super::lambda::{LambdaConfig, SearchJob, SearchResult};
 use super::moments::Moments;
 use super::rls::Rls;
 use super::state::{Reader, StateError, Writer};
@@ -28,15 +30,24 @@ pub enum Observed {
 #[derive(Clone, Debug)]
 struct Core {
     rls: Rls,
-    /// Oldest first; the last one grows. One, or one a run, or one a block.
-    segments: Vec<Moments>,
+    /// Oldest first; the last one grows. One, or one a run, or one a block. Those that do not grow are shared with copies.
+    segments: Vec<Arc<Moments>>,
     /// Volumes since the present block began.
     in_block: u64,
 }
 
 impl Core {
-    fn total(&self) -> Moments {
-        Moments::total(self.rls.features(), self.rls.targets(), &self.segments)
+    /// The moments of a run or block that begins.
+    fn begin_segment(&mut self) {
+        self.segments.push(Arc::new(Moments::new(self.rls.features(), self.rls.targets())));
+    }
+
+    /// Takes `merged` for its two oldest segments, if those are `pair`.
+    fn replace(&mut self, pair: &[Arc<Moments>; 2], merged: &Arc<Moments>) {
+        let same = |i: usize| self.segments.get(i).is_some_and(|own| Arc::ptr_eq(own, &pair[i]));
+        if same(0) && same(1) {
+            self.segments.splice(..2, [Arc::clone(merged)]);
+        }
     }
 
     fn shadow(&self, window: usize) -> Shadow {
@@ -68,7 +79,8 @@ impl Core {
         if segments == 0 {
             return Err(StateError::Impossible { what: "runs or blocks", value: 0, allowed: "at least 1".into() });
         }
-        let segments = (0..segments).map(|_| Moments::load(features, targets, from)).collect::<Result<_, _>>()?;
+        let segments =
+            (0..segments).map(|_| Moments::load(features, targets, from).map(Arc::new)).collect::<Result<_, _>>()?;
         Ok(Self { rls, segments, in_block: from.u64()? })
     }
 }
@@ -80,8 +92,8 @@ struct Backlog {
     stale: bool,
 }
 
-/// Most rows that wait for a solution; beyond, it is solved anew when it comes.
-const MOST_BACKLOG: usize = 4096;
+/// Most numbers of rows that wait for a solution (64 MiB: 80 rows of 10⁵ targets); beyond, it is solved anew when it comes.
+const MOST_BACKLOG: usize = 8 << 20;
 
 /// A ridge of F features (lags counted) and V targets that learns while it runs.
 #[derive(Debug)]
@@ -127,7 +139,7 @@ impl Learner {
             grid,
             core: Core {
                 rls: Rls::new(features, targets, start),
-                segments: vec![Moments::new(features, targets)],
+                segments: vec![Arc::new(Moments::new(features, targets))],
                 in_block: 0,
             },
             skill: Skill::new(targets, config.skill.window),
@@ -201,7 +213,7 @@ impl Learner {
     fn learn_row(&mut self, x: &[f64]) {
         let healthy = self.core.rls.learn(&mut self.target);
         if let Some(segment) = self.core.segments.last_mut() {
-            segment.observe(x, &self.target);
+            Arc::make_mut(segment).observe(x, &self.target);
         }
         if !healthy {
             self.resolved += 1;
@@ -211,7 +223,7 @@ impl Learner {
         self.core.in_block += 1;
         match self.config.memory {
             Memory::Forget(Forget { factor, block }) if self.core.in_block >= block => {
-                self.core.segments.iter_mut().for_each(|segment| segment.forget(factor));
+                self.core.segments.iter_mut().for_each(|segment| Arc::make_mut(segment).forget(factor));
                 self.core.in_block = 0;
                 self.solve();
             }
@@ -220,7 +232,7 @@ impl Learner {
                 if full {
                     self.core.segments.remove(0);
                 }
-                self.core.segments.push(Moments::new(self.core.rls.features(), self.core.rls.targets()));
+                self.core.begin_segment();
                 self.core.in_block = 0;
                 if full {
                     self.solve();
@@ -229,7 +241,7 @@ impl Learner {
             _ => {}
         }
         if let Some(backlog) = &mut self.backlog {
-            if backlog.rows.len() >= MOST_BACKLOG * (x.len() + self.target.len()) {
+            if backlog.rows.len() + x.len() + self.target.len() > MOST_BACKLOG {
                 backlog.stale = true;
             } else {
                 backlog.rows.extend_from_slice(x);
@@ -246,7 +258,7 @@ impl Learner {
     fn solve(&mut self) {
         let lambdas = self.core.rls.lambdas();
         // Finite moments always have a solution; without one the weights stay as they are.
-        if let Some(exact) = Rls::solve(&self.core.total(), &lambdas) {
+        if let Some(exact) = Rls::solve(&self.core.segments, &lambdas) {
             self.core.rls = exact;
         }
         self.invalidate();
@@ -263,15 +275,18 @@ impl Learner {
         if choose.choose != Criterion::Runs || matches!(self.config.memory, Memory::Window(_)) {
             return;
         }
-        let segments = &mut self.core.segments;
-        if segments.last().is_some_and(|last| last.n() > 0.0) {
-            segments.push(Moments::new(self.core.rls.features(), self.core.rls.targets()));
+        let core = &mut self.core;
+        if core.segments.last().is_some_and(|last| last.n() > 0.0) {
+            core.begin_segment();
         }
-        while segments.len() > choose.keep_runs {
-            let oldest = segments.remove(0);
-            if let Some(next) = segments.first_mut() {
-                next.merge(&oldest);
-            }
+        while core.segments.len() > choose.keep_runs {
+            let pair = [core.segments.remove(0), core.segments.remove(0)];
+            let mut merged = Moments::clone(&pair[1]);
+            merged.merge(&pair[0]);
+            let merged = Arc::new(merged);
+            // A copy that kept the two apart would keep them in memory.
+            self.guard.each(|copy| copy.replace(&pair, &merged));
+            core.segments.insert(0, merged);
         }
     }
 
@@ -317,7 +332,7 @@ impl Learner {
                 return true;
             }
         }
-        if let Some(exact) = Rls::solve(&self.core.total(), &result.lambdas) {
+        if let Some(exact) = Rls::solve(&self.core.segments, &result.lambdas) {
             self.core.rls = exact;
         }
         self.invalidate();
@@ -421,13 +436,50 @@ impl Learner {
 
     /// Measures the drift now; as slow as solving.
     pub fn measure_drift(&self) -> f64 {
-        let exact = Rls::solve(&self.core.total(), &self.core.rls.lambdas());
-        exact.map_or(f64::INFINITY, |exact| distance(&self.core.rls.weights(), &exact.weights()))
+        let exact = Rls::solve(&self.core.segments, &self.core.rls.lambdas());
+        exact.map_or(f64::INFINITY, |exact| self.core.rls.distance(&exact))
     }
 
     /// Makes `snapshot`, of the same shape, predict as this learner now would. Of another shape it is replaced.
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
         self.core.snapshot_into(snapshot);
         snapshot.updates = self.updates;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_are_over_are_shared_with_copies_and_a_search_and_merged_in_them_too() {
+        let config = "lambda = { choose = \"runs\", keep_runs = 2 }\nguard = { every = 5 }";
+        let mut learner = Learner::new(2, 3, &toml::from_str(config).unwrap()).unwrap();
+        let observe = |learner: &mut Learner, t: usize| {
+            let wave = |i: usize| ((t * (i + 2)) as f64 * 0.7).sin();
+            learner.observe(&[wave(0), wave(1)], &[wave(2), wave(3), wave(4)], Quality::GOOD);
+        };
+        (0..5).for_each(|t| observe(&mut learner, t));
+        learner.new_run();
+        (5..10).for_each(|t| observe(&mut learner, t));
+        let runs = learner.core.segments.clone();
+        assert_eq!(runs.len(), 2);
+        let job = learner.search();
+        assert!(job.segments.iter().zip(&runs).all(|(job, own)| Arc::ptr_eq(job, own)));
+        let copied = |learner: &mut Learner| {
+            let mut copies = Vec::new();
+            learner.guard.each(|copy| copies.push(copy.segments.clone()));
+            copies
+        };
+        let before = copied(&mut learner);
+        assert!(before.len() == 2 && Arc::ptr_eq(&before[0][0], &runs[0]) && Arc::ptr_eq(&before[1][1], &runs[1]));
+        learner.new_run();
+        let merged = &learner.core.segments[0].clone();
+        assert_eq!((learner.core.segments.len(), merged.n()), (2, 10.0));
+        let after = copied(&mut learner);
+        assert!(after[1].len() == 1 && Arc::ptr_eq(&after[1][0], merged), "the older copy had but the first run");
+        observe(&mut learner, 10);
+        assert_eq!(learner.core.segments[1].n(), 1.0);
+        assert!(learner.adopt(job.run()), "the search ended with what was learned meanwhile");
     }
 }

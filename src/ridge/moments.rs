@@ -4,6 +4,8 @@
 //! merge into those of all their samples (Chan, Golub & LeVeque 1983), which is what runs, windows and cross-validation
 //! are made of.
 
+use std::borrow::Borrow;
+
 use super::augmented::Augmented;
 use super::state::{Reader, StateError, Writer};
 use crate::linalg;
@@ -116,6 +118,21 @@ impl Moments {
         self.joint.dense()
     }
 
+    /// The moments of these targets alone, as if there had never been others.
+    pub fn pick(&self, targets: &[usize]) -> Self {
+        let features = self.mean_x.len();
+        let of = |values: &[f64]| targets.iter().map(|v| values[*v]).collect();
+        Self {
+            n: self.n,
+            mean_x: self.mean_x.clone(),
+            mean_y: of(&self.mean_y),
+            square_y: of(&self.square_y),
+            joint: self.joint.pick(targets),
+            left: vec![0.0; features],
+            right: vec![0.0; features + targets.len()],
+        }
+    }
+
     /// One more sample: `x` of F features, `y` of V targets, all finite.
     pub fn observe(&mut self, x: &[f64], y: &[f64]) {
         let (features, before) = (self.mean_x.len(), self.n);
@@ -168,9 +185,9 @@ impl Moments {
     }
 
     /// The moments of all of `parts`.
-    pub fn total<'a>(features: usize, targets: usize, parts: impl IntoIterator<Item = &'a Moments>) -> Self {
+    pub fn total(features: usize, targets: usize, parts: impl IntoIterator<Item = impl Borrow<Moments>>) -> Self {
         parts.into_iter().fold(Self::new(features, targets), |mut sum, part| {
-            sum.merge(part);
+            sum.merge(part.borrow());
             sum
         })
     }

@@ -5,6 +5,8 @@
 //! `I/λ`. After any number of samples the weights are those of batch ridge with an unpenalised intercept on the same
 //! rows. Targets that share a λ share `P`: one group each. Cost: 4F² + 4FV flops a group.
 
+use std::borrow::Borrow;
+
 use super::augmented::Augmented;
 use super::moments::Moments;
 use super::state::{Reader, StateError, Writer};
@@ -26,15 +28,29 @@ impl Group {
         Self { lambda, columns, joint, product }
     }
 
-    /// The exact solution for these columns.
-    pub fn solve(g: &[f64], c: &[f64], targets: usize, lambda: f64, columns: Vec<usize>) -> Option<Self> {
-        let features = c.len().checked_div(targets).unwrap_or(0);
-        let mut own = Vec::with_capacity(features * columns.len());
-        for row in c.chunks_exact(targets) {
-            own.extend(columns.iter().map(|v| row[*v]));
+    /// The exact solution for these columns of what `parts` hold together, a block of them at a time: nothing as large as the
+    /// weights is made beside them. Calls `met` with each block's columns and moments.
+    fn solve<M: Borrow<Moments>>(
+        parts: &[M],
+        lambda: f64,
+        columns: Vec<usize>,
+        mut met: impl FnMut(&[usize], &Moments),
+    ) -> Option<Self> {
+        let features = parts.first()?.borrow().mean_x().len();
+        let mut joint = Augmented::zero(features, columns.len());
+        let mut first = 0;
+        for block in columns.chunks(block_width(features)) {
+            let picked = parts.iter().map(|part| part.borrow().pick(block));
+            let total = Moments::total(features, block.len(), picked);
+            let (g, c) = total.gram_and_cross();
+            let (p, w) = linalg::ridge(&g, &c, lambda, features, block.len()).ok()?;
+            if first == 0 {
+                joint.put_left(&p);
+            }
+            joint.put_right(first, block.len(), &w);
+            met(block, &total);
+            first += block.len();
         }
-        let (p, w) = linalg::ridge(g, &own, lambda, features, columns.len()).ok()?;
-        let joint = Augmented::from_dense(features, columns.len(), &p, &w);
         Some(Self::new(features, lambda, columns, joint))
     }
 
@@ -43,10 +59,11 @@ impl Group {
         let rows = weights.chunks_exact(targets.max(1));
         let features = rows.len();
         let own: Vec<f64> = rows.flat_map(|row| columns.iter().map(|v| row[*v])).collect();
-        let joint = match p {
-            Some(p) => Augmented::from_dense(features, columns.len(), p, &own),
-            None => Augmented::of_right(features, columns.len(), &own),
-        };
+        let mut joint = Augmented::zero(features, columns.len());
+        if let Some(p) = p {
+            joint.put_left(p);
+        }
+        joint.put_right(0, columns.len(), &own);
         Self::new(features, lambda, columns, joint)
     }
 
@@ -80,6 +97,8 @@ pub struct Rls {
     mean_y: Vec<f64>,
     pub(super) groups: Vec<Group>,
     d: Vec<f64>,
+    /// Whether `prediction` and the groups' products are those of `d` and of the weights as they are.
+    evaluated: bool,
     prediction: Vec<f64>,
     left: Vec<f64>,
     right: Vec<f64>,
@@ -113,23 +132,25 @@ impl Rls {
             mean_y: vec![0.0; targets],
             groups,
             d: vec![0.0; features],
+            evaluated: false,
             prediction: vec![0.0; targets],
             left: vec![0.0; features],
             right: vec![0.0; features + targets],
         }
     }
 
-    /// The exact solution for `moments` with one λ a target; `None` where the moments are not finite.
-    pub fn solve(moments: &Moments, lambdas: &[f64]) -> Option<Self> {
-        let (g, c) = moments.gram_and_cross();
-        let groups = group_by(lambdas)
-            .into_iter()
-            .map(|(lambda, columns)| Group::solve(&g, &c, lambdas.len(), lambda, columns))
-            .collect::<Option<Vec<_>>>()?;
-        let mut out = Self::assemble(moments.mean_x().len(), lambdas.len(), groups);
-        out.n = moments.n();
-        out.mean_x.copy_from_slice(moments.mean_x());
-        out.mean_y.copy_from_slice(moments.mean_y());
+    /// The exact solution for what `parts` (one or more, of one shape) hold together, with one λ a target; `None` where they
+    /// are not finite, or there are none.
+    pub fn solve<M: Borrow<Moments>>(parts: &[M], lambdas: &[f64]) -> Option<Self> {
+        let mut out = Self::assemble(parts.first()?.borrow().mean_x().len(), lambdas.len(), Vec::new());
+        for (lambda, columns) in group_by(lambdas) {
+            let group = Group::solve(parts, lambda, columns, |block, total| {
+                out.n = total.n();
+                out.mean_x.copy_from_slice(total.mean_x());
+                block.iter().zip(total.mean_y()).for_each(|(v, mean)| out.mean_y[*v] = *mean);
+            })?;
+            out.groups.push(group);
+        }
         Some(out)
     }
 
@@ -196,6 +217,23 @@ impl Rls {
         out
     }
 
+    /// How far its weights are from those of `exact`, which has the same λs: the largest difference, relative to the largest
+    /// weight of `exact`.
+    pub(super) fn distance(&self, exact: &Rls) -> f64 {
+        let (mut apart, mut largest, mut theirs) = (0.0f64, 0.0f64, Vec::new());
+        for (own, exact) in self.groups.iter().zip(&exact.groups) {
+            let mut row = 0;
+            own.weights(|ours| {
+                exact.joint.right_row(row, &mut theirs);
+                for (a, b) in ours.iter().zip(&theirs) {
+                    (apart, largest) = (apart.max((a - b).abs()), largest.max(b.abs()));
+                }
+                row += 1;
+            });
+        }
+        if largest > 0.0 { apart / largest } else { apart }
+    }
+
     /// `W`, row-major F×V.
     pub fn weights(&self) -> Vec<f64> {
         let mut out = vec![0.0; self.features() * self.targets()];
@@ -214,11 +252,19 @@ impl Rls {
         }
     }
 
-    /// What it expects for `x` (F finite features): `ȳ + Wᵀ(x − x̄)`, V. Also the first half of learning from `x`.
+    /// What it expects for `x` (F finite features): `ȳ + Wᵀ(x − x̄)`, V. Also the first half of learning from `x`. Of the `x`
+    /// that it was last asked about, nothing is computed again.
     pub fn evaluate(&mut self, x: &[f64]) -> &[f64] {
+        let mut known = self.evaluated;
         for ((d, x), mean) in self.d.iter_mut().zip(x).zip(&self.mean_x) {
-            *d = x - mean;
+            let now = x - mean;
+            known &= now.to_bits() == d.to_bits();
+            *d = now;
         }
+        if known {
+            return &self.prediction;
+        }
+        self.evaluated = true;
         let features = self.d.len();
         for group in &mut self.groups {
             group.joint.multiply(&self.d, &mut group.product);
@@ -245,6 +291,7 @@ impl Rls {
                 *y = *expected;
             }
         }
+        self.evaluated = false;
         let features = self.d.len();
         if self.n > 0.0 {
             let gain = |group: &Group| {
@@ -312,6 +359,12 @@ impl Rls {
     }
 }
 
+/// How many targets are solved for, or scored, together: so many that what is done once a block, of F³ flops, is little beside
+/// the F² of each of them.
+pub(super) fn block_width(features: usize) -> usize {
+    (4 * features).max(4096)
+}
+
 /// The targets of each λ, in the order in which the λs first appear.
 pub(super) fn group_by(lambdas: &[f64]) -> Vec<(f64, Vec<usize>)> {
     let mut out: Vec<(f64, Vec<usize>)> = Vec::new();
@@ -360,7 +413,7 @@ mod tests {
             let (x, mut y) = row(t, 12, 4);
             let expected = rls.evaluate(&x).to_vec();
             if t % 10 == 7 {
-                let exact = Rls::solve(&moments, &lambdas).unwrap().evaluate(&x).to_vec();
+                let exact = Rls::solve(&[&moments], &lambdas).unwrap().evaluate(&x).to_vec();
                 for (a, b) in expected.iter().zip(&exact) {
                     assert!((a - b).abs() < 1e-10, "after {t} rows: {a} {b}");
                 }
@@ -400,7 +453,7 @@ mod tests {
         for (a, b) in [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)] {
             moments.observe(&[a * 5.0, b * 0.5], &[a]);
         }
-        let rls = Rls::solve(&moments, &[1.0]).unwrap();
+        let rls = Rls::solve(&[&moments], &[1.0]).unwrap();
         assert!((rls.condition(&g) / (101.0 / 2.0) - 1.0).abs() < 0.02, "{}", rls.condition(&g));
     }
 }

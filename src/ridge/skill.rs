@@ -48,9 +48,9 @@ impl Sums {
         Self { n: zero(), p: zero(), y: zero(), pp: zero(), yy: zero(), py: zero(), error: zero(), centred }
     }
 
-    /// Adds one pair per target to centred sums (Welford); NaN marks a pair that does not count.
-    fn grow(&mut self, p: &[f64], y: &[f64]) {
-        for i in (0..self.n.len()).filter(|i| !p[*i].is_nan()) {
+    /// Adds one pair per target to centred sums (Welford); where `counts` is NaN there is none.
+    fn grow(&mut self, p: &[f64], y: &[f64], counts: &[f32]) {
+        for i in (0..self.n.len()).filter(|i| !counts[*i].is_nan()) {
             self.n[i] += 1.0;
             let (dp, dy) = (p[i] - self.p[i], y[i] - self.y[i]);
             self.p[i] += dp / self.n[i];
@@ -63,17 +63,19 @@ impl Sums {
     }
 
     /// Adds (`sign` = 1) or takes back (−1) one pair per target of plain sums; NaN marks a pair that does not count.
-    fn add(&mut self, p: &[f64], y: &[f64], sign: f64) {
-        for i in 0..self.n.len() {
-            let (a, b, counts) = if p[i].is_nan() { (0.0, 0.0, 0.0) } else { (p[i], y[i], sign) };
-            self.n[i] += counts;
-            self.p[i] += sign * a;
-            self.y[i] += sign * b;
-            self.pp[i] += sign * a * a;
-            self.yy[i] += sign * b * b;
-            self.py[i] += sign * a * b;
-            self.error[i] += sign * (a - b).abs();
-        }
+    fn add(&mut self, p: &[f32], y: &[f32], sign: f64) {
+        (0..self.n.len()).for_each(|i| self.add_to(i, p[i], y[i], sign));
+    }
+
+    fn add_to(&mut self, i: usize, p: f32, y: f32, sign: f64) {
+        let (a, b, counts) = if p.is_nan() { (0.0, 0.0, 0.0) } else { (f64::from(p), f64::from(y), sign) };
+        self.n[i] += counts;
+        self.p[i] += sign * a;
+        self.y[i] += sign * b;
+        self.pp[i] += sign * a * a;
+        self.yy[i] += sign * b * b;
+        self.py[i] += sign * a * b;
+        self.error[i] += sign * (a - b).abs();
     }
 
     fn r(&self, i: usize) -> f64 {
@@ -123,9 +125,14 @@ pub struct Skill {
     scored: u64,
     all: Sums,
     recent: Sums,
-    /// The window's predictions and targets, window×V; NaN both where one was not usable.
-    ring_p: Vec<f64>,
-    ring_y: Vec<f64>,
+    /// What the window's values are told from, so that single precision is enough for them: each target's median of
+    /// about a window ago, which one absurd value does not move; NaN before the first.
+    offset: Vec<f64>,
+    /// The window's predictions and targets less that, window×V; NaN both where one was not usable.
+    ring_p: Vec<f32>,
+    ring_y: Vec<f32>,
+    /// One target's values in the window, to be sorted.
+    column: Vec<f32>,
     wins: Vec<f32>,
     at: usize,
     kept: usize,
@@ -141,8 +148,10 @@ impl Skill {
             scored: 0,
             all: Sums::new(targets, true),
             recent: Sums::new(targets, false),
-            ring_p: vec![f64::NAN; targets * window],
-            ring_y: vec![f64::NAN; targets * window],
+            offset: vec![f64::NAN; targets],
+            ring_p: vec![f32::NAN; targets * window],
+            ring_y: vec![f32::NAN; targets * window],
+            column: Vec::with_capacity(window),
             wins: vec![f32::NAN; window],
             at: 0,
             kept: 0,
@@ -153,26 +162,48 @@ impl Skill {
     pub fn score(&mut self, prediction: &[f64], target: &[f64]) {
         let slot = self.at * self.targets..(self.at + 1) * self.targets;
         self.recent.add(&self.ring_p[slot.clone()], &self.ring_y[slot.clone()], -1.0);
-        let (p, y) = (&mut self.ring_p[slot.clone()], &mut self.ring_y[slot.clone()]);
-        for ((p, y), (prediction, target)) in p.iter_mut().zip(y).zip(prediction.iter().zip(target)) {
-            (*p, *y) =
-                if usable(*prediction) && usable(*target) { (*prediction, *target) } else { (f64::NAN, f64::NAN) };
+        let rings = self.ring_p[slot.clone()].iter_mut().zip(&mut self.ring_y[slot.clone()]);
+        for ((offset, (p, y)), (prediction, target)) in
+            self.offset.iter_mut().zip(rings).zip(prediction.iter().zip(target))
+        {
+            (*p, *y) = (f32::NAN, f32::NAN);
+            if usable(*prediction) && usable(*target) {
+                if offset.is_nan() {
+                    *offset = *target;
+                }
+                (*p, *y) = ((prediction - *offset) as f32, (target - *offset) as f32);
+            }
         }
         let (p, y) = (&self.ring_p[slot.clone()], &self.ring_y[slot]);
-        self.all.grow(p, y);
+        self.all.grow(prediction, target, p);
         self.recent.add(p, y, 1.0);
         self.kept = (self.kept + 1).min(self.window);
         self.scored += 1;
         self.wins[self.at] = self.contest();
-        self.at += 1;
-        if self.at == self.window {
-            self.at = 0;
-            // Sums that only ever gain and lose would collect rounding errors.
-            self.recent = Sums::new(self.targets, false);
-            for (p, y) in
-                self.ring_p.chunks_exact(self.targets.max(1)).zip(self.ring_y.chunks_exact(self.targets.max(1)))
-            {
-                self.recent.add(p, y, 1.0);
+        self.renew();
+        self.at = (self.at + 1) % self.window;
+    }
+
+    /// Sums that only ever gain and lose would collect rounding errors, so each is made anew once a window: of some targets
+    /// with every volume, so that every volume costs the same.
+    fn renew(&mut self) {
+        let share = self.targets.div_ceil(self.window);
+        for i in (self.at * share).min(self.targets)..((self.at + 1) * share).min(self.targets) {
+            let (rings, targets) = (self.ring_y.len(), self.targets);
+            let column = || (i..rings).step_by(targets);
+            self.column.clear();
+            self.column.extend(column().map(|at| self.ring_y[at]).filter(|y| !y.is_nan()));
+            let middle = self.column.len() / 2;
+            let shift = match self.column.is_empty() {
+                true => 0.0,
+                false => f64::from(*self.column.select_nth_unstable_by(middle, f32::total_cmp).1),
+            };
+            self.offset[i] += shift;
+            self.recent.fields_mut().into_iter().for_each(|field| field[i] = 0.0);
+            for at in column() {
+                let less = |value: f32| (f64::from(value) - shift) as f32;
+                (self.ring_p[at], self.ring_y[at]) = (less(self.ring_p[at]), less(self.ring_y[at]));
+                self.recent.add_to(i, self.ring_p[at], self.ring_y[at], 1.0);
             }
         }
     }
@@ -183,11 +214,11 @@ impl Skill {
         if oldest == self.at {
             return f32::NAN;
         }
-        let volume = |ring: &[f64], at: usize, i: usize| ring[at * self.targets + i];
+        let volume = |ring: &[f32], at: usize, i: usize| f64::from(ring[at * self.targets + i]);
         // |p−y|² + |p'−y'|² < |p−y'|² + |p'−y|² is (p − p')·(y − y') > 0.
         let product: f64 = (0..self.targets)
             .map(|i| {
-                let apart = |ring: &[f64]| volume(ring, self.at, i) - volume(ring, oldest, i);
+                let apart = |ring: &[f32]| volume(ring, self.at, i) - volume(ring, oldest, i);
                 apart(&self.ring_p) * apart(&self.ring_y)
             })
             .filter(|v| v.is_finite())
@@ -289,8 +320,9 @@ impl Skill {
         for sums in [&self.all, &self.recent] {
             sums.fields().into_iter().for_each(|field| to.f64s(field));
         }
-        to.f64s(&self.ring_p);
-        to.f64s(&self.ring_y);
+        to.f64s(&self.offset);
+        to.f32s(&self.ring_p);
+        to.f32s(&self.ring_y);
         to.f32s(&self.wins);
     }
 
@@ -304,8 +336,9 @@ impl Skill {
         for sums in [&mut out.all, &mut out.recent] {
             sums.fields_mut().into_iter().try_for_each(|field| from.f64s(field))?;
         }
-        from.f64s(&mut out.ring_p)?;
-        from.f64s(&mut out.ring_y)?;
+        from.f64s(&mut out.offset)?;
+        from.f32s(&mut out.ring_p)?;
+        from.f32s(&mut out.ring_y)?;
         from.f32s(&mut out.wins)?;
         Ok(out)
     }

@@ -1,5 +1,5 @@
-//! What would a scanner export? The volumes of a recording as files or objects, in time, with the faults that scanners
-//! have.
+//! What would a scanner export? The volumes of a recording, or regions painted into their atlas, as files or objects, in
+//! time, with the faults that scanners have.
 //!
 //! [`Export`] gives what to write and when, and [`Sender`] sends the same by C-STORE; it is the demonstration's scanner
 //! and the test bench of the sources of volumes. Everything follows from the recording, the flavour, the faults and the
@@ -7,6 +7,7 @@
 
 mod faults;
 mod flavour;
+mod recording;
 mod sender;
 
 use std::collections::BTreeMap;
@@ -16,12 +17,13 @@ use thiserror::Error;
 
 use crate::acquisition::SourceError;
 use crate::acquisition::association::AssociationError;
-use crate::acquisition::file::{VolumeStream, Volumes};
 use crate::fmri::Grid;
 
 pub use faults::{FaultRates, ScanFault};
 pub use flavour::Flavour;
 use flavour::Image;
+pub use recording::PaintConfig;
+use recording::{Painting, Recording};
 pub use sender::{Sender, Sent};
 
 /// Why nothing can be exported.
@@ -82,9 +84,8 @@ pub enum Part {
 
 /// Files in order of time.
 pub struct Export {
-    stream: VolumeStream,
-    grid: Grid,
-    count: u64,
+    recording: Recording,
+    values: Vec<f64>,
     tr: f64,
     config: ExportConfig,
     /// Stored value × slope + intercept is what was recorded.
@@ -105,15 +106,25 @@ impl Export {
     /// # Errors
     /// A recording that cannot be read, that has no TR, or whose axes DICOM cannot express.
     pub fn open(path: &Path, config: ExportConfig) -> Result<Self, ScannerError> {
-        let volumes = Volumes::open(path)?;
-        let tr = config.tr.or(volumes.tr).filter(|tr| *tr > 0.0 && tr.is_finite());
+        Self::of(Recording::open(path)?, config)
+    }
+
+    /// Paints a table of regions, a row a volume, into their atlas.
+    ///
+    /// # Errors
+    /// A table or an atlas that cannot be read, or that do not go together; as [`open`](Export::open).
+    pub fn paint(table: &Path, into: &PaintConfig, config: ExportConfig) -> Result<Self, ScannerError> {
+        Self::of(Recording::Painting(Painting::open(table, into)?), config)
+    }
+
+    fn of(recording: Recording, config: ExportConfig) -> Result<Self, ScannerError> {
+        let tr = config.tr.or(recording.tr()).filter(|tr| *tr > 0.0 && tr.is_finite());
         let tr = tr.ok_or_else(|| ScannerError::Unsuited("the recording has no TR (set --tr)".into()))?;
-        flavour::check(&volumes.grid, config.flavour)?;
-        let scale = if config.flavour == Flavour::Nifti { (1.0, 0.0) } else { range(&volumes)? };
+        flavour::check(recording.grid(), config.flavour)?;
+        let scale = if config.flavour == Flavour::Nifti { (1.0, 0.0) } else { range(&recording)? };
         Ok(Self {
-            stream: volumes.stream(0)?,
-            grid: volumes.grid.clone(),
-            count: volumes.count,
+            recording,
+            values: Vec::new(),
             tr,
             config,
             scale,
@@ -132,7 +143,7 @@ impl Export {
 
     /// How many volumes are scanned.
     pub fn volumes(&self) -> u64 {
-        self.count
+        self.recording.count()
     }
 
     /// Which fault each volume had that has been turned into files since this was called last.
@@ -146,7 +157,7 @@ impl Export {
     /// The recording turns out to be broken; a file that cannot be made.
     pub fn next_writing(&mut self) -> Result<Option<Writing>, ScannerError> {
         // A file may be due up to three volumes later; what is due before the next volume ends goes first.
-        while self.done < self.count
+        while self.done < self.recording.count()
             && self.queue.first_key_value().is_none_or(|(_, w)| w.at > self.end_of(self.done + 1))
         {
             self.expose()?;
@@ -161,7 +172,8 @@ impl Export {
 
     /// Turns the next volume into files.
     fn expose(&mut self) -> Result<(), ScannerError> {
-        self.stream.next_volume()?;
+        let mut values = std::mem::take(&mut self.values);
+        self.recording.volume(self.done, self.config.seed, &mut values)?;
         self.done += 1;
         let number = self.done;
         let fault = if number <= self.sound_until {
@@ -171,8 +183,7 @@ impl Export {
         };
         self.sound_until = self.sound_until.max(number + fault.sound_after());
         self.truth.push((number, fault));
-        let values: Vec<f64> = (0..self.grid.voxels()).map(|voxel| self.stream.value(voxel)).collect();
-        let whole = self.grid.clone();
+        let whole = self.recording.grid().clone();
         let image = Image {
             grid: &whole,
             values: &values,
@@ -213,10 +224,11 @@ impl Export {
                 let [nx, ny, nz] = whole.dims;
                 let grid = Grid { dims: [nx, ny - 1, nz], ..whole.clone() };
                 let rows = values.chunks(nx * ny).flat_map(|slice| slice.iter().take(nx * (ny - 1)));
-                let values: Vec<f64> = rows.copied().collect();
-                self.put(&Image { grid: &grid, values: &values, ..image }, 0, due)?;
+                let cut: Vec<f64> = rows.copied().collect();
+                self.put(&Image { grid: &grid, values: &cut, ..image }, 0, due)?;
             }
         }
+        self.values = values;
         Ok(())
     }
 
@@ -236,19 +248,8 @@ impl Export {
 }
 
 /// Slope and intercept that bring all values into 16 bits: exactly, where they are whole and fit.
-fn range(volumes: &Volumes) -> Result<(f64, f64), ScannerError> {
-    let mut stream = volumes.stream(0)?;
-    let (mut low, mut high, mut whole) = (f64::INFINITY, f64::NEG_INFINITY, true);
-    for _ in 0..volumes.count {
-        stream.next_volume()?;
-        for voxel in 0..volumes.grid.voxels() {
-            let value = stream.value(voxel);
-            if !value.is_finite() {
-                return Err(ScannerError::Unsuited(format!("voxel {voxel} is {value}, which no scanner stores")));
-            }
-            (low, high, whole) = (low.min(value), high.max(value), whole && value.fract() == 0.0);
-        }
-    }
+fn range(recording: &Recording) -> Result<(f64, f64), ScannerError> {
+    let (low, high, whole) = recording.range()?;
     if whole && low >= 0.0 && high <= f64::from(u16::MAX) {
         return Ok((1.0, 0.0));
     }

@@ -25,6 +25,9 @@ const BUS: usize = 256;
 const REMEMBERED: usize = 256;
 /// Frames of more values than this are sent in binary only: JSON is ten times their size.
 pub const MOST_JSON_VALUES: usize = 16_384;
+/// The most values that wait for one client, skill counted with them: about 42 frames of 10⁵ voxels. The client's queue drops
+/// its oldest beyond that too.
+const MOST_WAITING: usize = 8 << 20;
 /// After so many messages the fan-out lets clients be served in between.
 const TURN: usize = 64;
 
@@ -203,6 +206,14 @@ impl Message {
         Self { outgoing, json: OnceLock::new(), with_edges: OnceLock::new(), binary: OnceLock::new() }
     }
 
+    /// How many values it holds.
+    fn values(&self) -> usize {
+        match &self.outgoing {
+            Outgoing::Frame(frame) => frame.values.len() + frame.skill.as_ref().map_or(0, Vec::len),
+            _ => 0,
+        }
+    }
+
     /// As JSON text.
     pub fn json(&self) -> Option<Utf8Bytes> {
         self.json.get_or_init(|| wire::json(&self.outgoing).ok().map(Utf8Bytes::from)).clone()
@@ -231,6 +242,8 @@ impl Message {
 #[derive(Default)]
 struct Waiting {
     messages: VecDeque<Arc<Message>>,
+    /// Of all of them.
+    values: usize,
     filter: Filter,
     lost: bool,
     closed: bool,
@@ -250,13 +263,17 @@ impl Queue {
         if !waiting.filter.wants(&message.outgoing) {
             return;
         }
-        while waiting.messages.len() >= self.capacity.max(1) {
+        let values = message.values();
+        while waiting.messages.len() >= self.capacity.max(1) || waiting.values + values > MOST_WAITING {
+            let Some(oldest) = waiting.messages.pop_front() else { break };
+            waiting.values -= oldest.values();
             // Regions that fall out come again with the first frame that needs them.
-            if waiting.messages.pop_front().is_some_and(|lost| !matches!(lost.outgoing, Outgoing::Regions(_))) {
+            if !matches!(oldest.outgoing, Outgoing::Regions(_)) {
                 waiting.lost = true;
                 self.dropped.inc();
             }
         }
+        waiting.values += values;
         waiting.messages.push_back(Arc::clone(message));
         drop(waiting);
         self.wake.notify_one();
@@ -274,6 +291,7 @@ impl Queue {
             {
                 let mut waiting = lock(&self.waiting);
                 if let Some(message) = waiting.messages.pop_front() {
+                    waiting.values -= message.values();
                     let is_frame = matches!(message.outgoing, Outgoing::Frame(_));
                     return Some((message, is_frame && std::mem::take(&mut waiting.lost)));
                 }
@@ -465,6 +483,19 @@ mod tests {
         bus.send(frame(1, MOST_JSON_VALUES));
         assert_eq!(received(&bus, json), [Some((1, Quality::GOOD))]);
         assert_eq!(received(&bus, binary).len(), 2);
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_holds_no_more_than_so_many_values() {
+        let (bus, _, counter) = fixture();
+        let client = bus.subscribe(Filter::default(), 1000, counter.clone());
+        let third = MOST_WAITING / 3;
+        for (seq, values) in [(0, third), (1, third), (2, third), (3, third), (4, 2 * MOST_WAITING), (5, 1)] {
+            bus.send(frame(seq, values));
+        }
+        // Of those that wait together no more; one alone may be as large as it is.
+        assert_eq!(received(&bus, client), [Some((5, Quality::DROPPED_BEFORE))]);
+        assert_eq!(counter.get(), 5);
     }
 
     #[test]

@@ -12,17 +12,14 @@ mod link;
 mod stream;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::timing::ClockRule;
-use super::volumes::{EchoComponent, NumberRule, SeriesRule, VolumeConfig, VolumeSource};
+use super::volumes::{EchoComponent, NumberRule, SeriesRule, VolumeConfig, VolumeSource, volume_config};
 use super::{SourceError, SourceStats};
-use crate::fmri::RealignConfig;
-use crate::frame::{BlockSpec, Clock, Unit};
+use crate::frame::{BlockSpec, Clock};
 
 pub use link::Link;
 
@@ -56,49 +53,31 @@ pub enum AfniError {
     Unsupported(&'static str),
 }
 
-/// Where volumes are sent to, and what they are reduced to.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct AfniConfig {
-    /// The address and control port to listen on; `127.0.0.1:7954` by default, AFNI's own. An address that others reach
-    /// needs `senders`.
-    #[serde(default = "listen")]
-    pub listen: SocketAddr,
-    /// The port that images come to; 7953 by default, AFNI's own.
-    #[serde(default = "data_port")]
-    pub data_port: u16,
-    /// The addresses that may send; by default this machine alone. The protocol knows no other proof.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub senders: Vec<IpAddr>,
-    /// Seconds from volume to volume.
-    pub tr: f64,
-    /// A label image on the grid of the volumes; its axes may be stored in another order or direction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<PathBuf>,
-    /// The names of `labels`: a BIDS dseg.tsv with columns `index` and `name`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label_names: Option<PathBuf>,
-    /// Instead of `labels`: an image whose non-zero voxels become the columns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mask: Option<PathBuf>,
-    /// What the values are counted in; `a.u.` by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<Unit>,
-    /// Moves every volume back to where a reference lay, before its regions are averaged; by default nothing is moved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub realign: Option<RealignConfig>,
-    /// Smooths every volume, after it was realigned: full width at half maximum in mm; by default nothing is smoothed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub smooth: Option<f64>,
-    /// Which channel is read, where there are several (echoes, say); 1 by default.
-    #[serde(default = "channel")]
-    pub channel: u32,
-    /// What says when a volume was measured: `"arrival"` (the default), or `{ trigger = { events = NAME } }`.
-    #[serde(default)]
-    pub clock: ClockRule,
-    /// Seconds from the end of a volume's acquisition to its arrival; 0 by default, and as for a folder.
-    #[serde(default)]
-    pub delay: f64,
+volume_config! {
+    @images
+    /// Where volumes are sent to, and what they are reduced to.
+    pub struct AfniConfig {
+        /// The address and control port to listen on; `127.0.0.1:7954` by default, AFNI's own. An address that others reach
+        /// needs `senders`.
+        #[serde(default = "listen")]
+        pub listen: SocketAddr,
+        /// The port that images come to; 7953 by default, AFNI's own.
+        #[serde(default = "data_port")]
+        pub data_port: u16,
+        /// The addresses that may send; by default this machine alone. The protocol knows no other proof.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub senders: Vec<IpAddr>,
+    } {
+        /// Which channel is read, where there are several (echoes, say); 1 by default.
+        #[serde(default = "channel")]
+        pub channel: u32,
+        /// What says when a volume was measured: `"arrival"` (the default), or `{ trigger = { events = NAME } }`.
+        #[serde(default)]
+        pub clock: ClockRule,
+        /// Seconds from the end of a volume's acquisition to its arrival; 0 by default, and as for a folder.
+        #[serde(default)]
+        pub delay: f64,
+    }
 }
 
 fn listen() -> SocketAddr {
@@ -150,17 +129,15 @@ impl AfniConfig {
         self.volumes().shape()
     }
 
-    /// The images that volumes are reduced with, so that they can be looked for elsewhere.
-    pub fn images_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        [&mut self.labels, &mut self.label_names, &mut self.mask].into_iter().flatten()
-    }
-
     /// Every data set is a series of its own, numbered as it comes; a channel is an echo.
     fn volumes(&self) -> VolumeConfig {
         VolumeConfig {
             tr: self.tr,
             labels: self.labels.clone(),
             label_names: self.label_names.clone(),
+            reference: self.reference.clone(),
+            labels_affine: self.labels_affine.clone(),
+            labels_interpolation: self.labels_interpolation,
             mask: self.mask.clone(),
             unit: self.unit,
             realign: self.realign.clone(),

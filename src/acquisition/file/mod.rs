@@ -28,6 +28,7 @@ mod edf;
 mod edf_header;
 mod events;
 mod input;
+mod matrix;
 mod nifti;
 mod paced;
 mod sentence;
@@ -42,7 +43,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::SourceError;
-use crate::fmri::RealignConfig;
+use crate::fmri::{Interpolation, RealignConfig};
 use crate::frame::{BlockSpec, Instant, Unit};
 use input::malformed;
 use source::{RunReader, Shape};
@@ -83,10 +84,17 @@ pub struct ReplayConfig {
     pub header: Option<bool>,
     /// Columns (EDF: signals) that are left out, by name, e.g. a global signal.
     pub drop_columns: Vec<String>,
-    /// A label image on the grid of a NIfTI recording: its regions become the columns.
+    /// The atlas of a NIfTI recording, in its space: a label image, or a 4D image with one map a region, whose weighted
+    /// means are taken. Its regions become the columns.
     pub labels: Option<PathBuf>,
-    /// The names of `labels`: a BIDS dseg.tsv with columns `index` and `name`.
+    /// The names of `labels`: a BIDS dseg.tsv with columns `index` and `name`; maps count from 1.
     pub label_names: Option<PathBuf>,
+    /// Brings `labels` into the recording's space first: a text file with a 4×4 matrix from their mm to those of the
+    /// recording (RAS).
+    pub labels_affine: Option<PathBuf>,
+    /// How `labels` on another grid are resampled, once: `"nearest"` (label images, by default) or `"linear"` (maps, by
+    /// default).
+    pub labels_interpolation: Option<Interpolation>,
     /// Instead of `labels`: an image whose non-zero voxels become the columns.
     pub mask: Option<PathBuf>,
     /// Moves every volume of a NIfTI recording back to where a reference lay, by default the first volume of the first
@@ -123,6 +131,8 @@ impl Default for ReplayConfig {
             drop_columns: Vec::new(),
             labels: None,
             label_names: None,
+            labels_affine: None,
+            labels_interpolation: None,
             mask: None,
             realign: None,
             smooth: None,
@@ -227,7 +237,7 @@ impl ReplayConfig {
         let timetable = Arc::new(Timetable::new(origin, self.gap_between_runs, runs));
         let events = self.open_events(base, &files, &timetable)?;
         let mut inputs: Vec<PathBuf> = files.iter().map(|f| f.path().to_path_buf()).collect();
-        let images = [&self.labels, &self.label_names, &self.mask];
+        let images = [&self.labels, &self.label_names, &self.labels_affine, &self.mask];
         let reference = self.realign.as_ref().and_then(|realign| realign.reference.as_ref());
         inputs.extend(images.into_iter().flatten().chain(reference).map(|p| base.join(p)));
         inputs.extend(events.iter().flat_map(|e| e.files().iter().cloned()));
@@ -248,10 +258,9 @@ impl ReplayConfig {
                 Format::Nifti => {
                     let shared = match reduction.take() {
                         Some(shared) => shared,
-                        None => Arc::new(Reduction::load(self.images_of_volumes(), base)?),
+                        None => Reduction::load(self.images_of_volumes(), base)?,
                     };
-                    reduction = Some(shared.clone());
-                    Box::new(nifti::NiftiFile::open(&path, self, shared, base, &mut corrected)?)
+                    Box::new(nifti::NiftiFile::open(&path, self, reduction.insert(shared), base, &mut corrected)?)
                 }
             });
         }
@@ -262,6 +271,8 @@ impl ReplayConfig {
         Images {
             labels: self.labels.as_deref(),
             label_names: self.label_names.as_deref(),
+            affine: self.labels_affine.as_deref(),
+            interpolation: self.labels_interpolation,
             mask: self.mask.as_deref(),
             unit: self.unit,
         }
@@ -296,6 +307,8 @@ impl ReplayConfig {
             ("drop_columns", !self.drop_columns.is_empty(), !nifti, "tables and EDF"),
             ("labels", self.labels.is_some(), nifti, "NIfTI"),
             ("label_names", self.label_names.is_some(), nifti, "NIfTI"),
+            ("labels_affine", self.labels_affine.is_some(), nifti, "NIfTI"),
+            ("labels_interpolation", self.labels_interpolation.is_some(), nifti, "NIfTI"),
             ("mask", self.mask.is_some(), nifti, "NIfTI"),
             ("realign", self.realign.is_some(), nifti, "NIfTI"),
             ("smooth", self.smooth.is_some(), nifti, "NIfTI"),

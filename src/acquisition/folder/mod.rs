@@ -54,7 +54,7 @@ impl FolderConfig {
         Ok(())
     }
 
-    /// Reads the label image or mask, and watches the folder, which may come later.
+    /// Reads the atlas or mask, and watches the folder, which may come later.
     ///
     /// # Errors
     /// A setting that makes no sense; an image that cannot be read.
@@ -64,7 +64,7 @@ impl FolderConfig {
         VolumeSource::new(&self.volumes(), stats, clock, || Ok(inbox))
     }
 
-    /// What its blocks look like, from the label image or mask alone.
+    /// What its blocks look like, from the atlas or mask alone.
     ///
     /// # Errors
     /// As [`open`](Self::open).

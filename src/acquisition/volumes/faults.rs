@@ -38,7 +38,7 @@ faults! {
     Duplicate "duplicate" "A volume or slice that had come already; dropped.",
     Misnumbered "misnumbered" "A volume whose number is missing, or far from those before it; dropped.",
     OtherSeries "other_series" "An image of a series, echo or component that the rule does not take.",
-    WrongGrid "wrong_grid" "A volume on another grid than the label image or mask.",
+    WrongGrid "wrong_grid" "A volume on another grid than the atlas or mask.",
     Slices "slices" "A volume whose slices never all came, or make no volume.",
     Partial "partial" "A file that was read before it was complete, and again later.",
     Truncated "truncated" "A file or object that never became complete.",

@@ -18,5 +18,5 @@ pub use faults::{Fault, FaultCounts};
 pub use select::{EchoComponent, NumberRule, SeriesRule};
 pub use settings::VolumeConfig;
 pub(super) use settings::{any, first, is_any, patience, volume_config};
-pub(super) use source::Arrivals;
+pub use source::Arrivals;
 pub use source::VolumeSource;

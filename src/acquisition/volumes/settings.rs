@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use crate::acquisition::SourceError;
-use crate::acquisition::file::{Images, Reduction, correction};
+use crate::acquisition::file::{Images, Reduction, Volumes, correction};
 use crate::fmri::Correction;
 use crate::frame::BlockSpec;
 
-/// Defines the configuration of a way in: its own settings, then those of volumes. (Serde's `flatten` would lose the
-/// line of a mistake, and the names of what may have been meant.)
+/// Defines the configuration of a way in: its own settings, then those of volumes; with `@images` only those that say what
+/// volumes are reduced to, then others. (Serde's `flatten` would lose the line of a mistake, and the names of what may have
+/// been meant.)
 macro_rules! volume_config {
-    (@shared $(#[$about:meta])* pub struct $name:ident { $($own:tt)* }) => {
+    (@images $(#[$about:meta])* pub struct $name:ident { $($own:tt)* } { $($more:tt)* }) => {
         $(#[$about])*
         #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
         #[serde(deny_unknown_fields)]
@@ -18,12 +19,25 @@ macro_rules! volume_config {
             $($own)*
             /// Seconds from volume to volume.
             pub tr: f64,
-            /// A label image on the grid of the volumes; its axes may be stored in another order or direction.
+            /// An atlas on the grid of the volumes, whose axes may be stored in another order or direction: a label image, or
+            /// a 4D image with one map a region, whose weighted means are taken. Of another grid with `reference`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub labels: Option<std::path::PathBuf>,
-            /// The names of `labels`: a BIDS dseg.tsv with columns `index` and `name`.
+            /// The names of `labels`: a BIDS dseg.tsv with columns `index` and `name`; maps count from 1.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub label_names: Option<std::path::PathBuf>,
+            /// An image on the grid of the volumes, such as one of an earlier session: `labels` of another grid are brought
+            /// onto it once, when the source is opened.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub reference: Option<std::path::PathBuf>,
+            /// Brings `labels` into the space of `reference` first: a text file with a 4×4 matrix from their mm to those of
+            /// the volumes (RAS).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub labels_affine: Option<std::path::PathBuf>,
+            /// How `labels` of another grid are resampled: `"nearest"` (label images, by default) or `"linear"` (maps, by
+            /// default).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub labels_interpolation: Option<crate::fmri::Interpolation>,
             /// Instead of `labels`: an image whose non-zero voxels become the columns.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub mask: Option<std::path::PathBuf>,
@@ -36,6 +50,26 @@ macro_rules! volume_config {
             /// Smooths every volume, after it was realigned: full width at half maximum in mm; by default nothing is smoothed.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub smooth: Option<f64>,
+            $($more)*
+        }
+
+        impl $name {
+            /// The images and tables that volumes are reduced with, so that they can be looked for elsewhere.
+            pub fn images_mut(&mut self) -> impl Iterator<Item = &mut std::path::PathBuf> {
+                let images = [
+                    &mut self.labels,
+                    &mut self.label_names,
+                    &mut self.reference,
+                    &mut self.labels_affine,
+                    &mut self.mask,
+                ];
+                let lay = self.realign.as_mut().and_then(|realign| realign.reference.as_mut());
+                images.into_iter().flatten().chain(lay)
+            }
+        }
+    };
+    (@shared $(#[$about:meta])* pub struct $name:ident { $($own:tt)* }) => {
+        $crate::acquisition::volumes::volume_config! { @images $(#[$about])* pub struct $name { $($own)* } {
             /// Which series is read, by its description (NIfTI: by the file's name without its number): text in which `*`
             /// stands for anything. By default any. Every series begins a new run.
             #[serde(
@@ -70,7 +104,7 @@ macro_rules! volume_config {
             /// default. Negative where the scanner rests at the end of every TR, and volumes come before that is over.
             #[serde(default)]
             pub delay: f64,
-        }
+        } }
     };
     ($(#[$about:meta])* pub struct $name:ident { $($own:tt)* }) => {
         $crate::acquisition::volumes::volume_config! { @shared $(#[$about])* pub struct $name { $($own)* } }
@@ -78,12 +112,15 @@ macro_rules! volume_config {
         impl $name {
             /// What it says of volumes.
             pub fn volumes(&self) -> crate::acquisition::volumes::VolumeConfig {
-                let $name { tr, unit, smooth, series_number, series_rule, .. } = *self;
+                let $name { tr, unit, smooth, labels_interpolation, series_number, series_rule, .. } = *self;
                 let $name { echo, component, number, patience, delay, .. } = *self;
                 crate::acquisition::volumes::VolumeConfig {
                     tr,
                     labels: self.labels.clone(),
                     label_names: self.label_names.clone(),
+                    reference: self.reference.clone(),
+                    labels_affine: self.labels_affine.clone(),
+                    labels_interpolation,
                     mask: self.mask.clone(),
                     unit,
                     realign: self.realign.clone(),
@@ -98,12 +135,6 @@ macro_rules! volume_config {
                     clock: self.clock.clone(),
                     delay,
                 }
-            }
-
-            /// The images that volumes are reduced with, so that they can be looked for elsewhere.
-            pub fn images_mut(&mut self) -> impl Iterator<Item = &mut std::path::PathBuf> {
-                let reference = self.realign.as_mut().and_then(|realign| realign.reference.as_mut());
-                [&mut self.labels, &mut self.label_names, &mut self.mask].into_iter().flatten().chain(reference)
             }
         }
     };
@@ -150,7 +181,7 @@ impl VolumeConfig {
         Ok(())
     }
 
-    /// What its blocks look like, from the label image or mask alone.
+    /// What its blocks look like, from the atlas or mask alone.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -170,14 +201,20 @@ impl VolumeConfig {
         BlockSpec::new(reduction.channels.clone(), 1.0 / self.tr, 1)
     }
 
-    /// Reads the images that volumes are reduced with.
+    /// What volumes are reduced to, on their grid.
     pub(super) fn reduction(&self) -> Result<Reduction, SourceError> {
         let images = Images {
             labels: self.labels.as_deref(),
             label_names: self.label_names.as_deref(),
+            affine: self.labels_affine.as_deref(),
+            interpolation: self.labels_interpolation,
             mask: self.mask.as_deref(),
             unit: self.unit,
         };
-        Reduction::load(images, Path::new(""))
+        let reduction = Reduction::load(images, Path::new(""))?;
+        match &self.reference {
+            Some(reference) => reduction.on(&Volumes::open(reference)?),
+            None => Ok(reduction),
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::acquisition::dicom::{Header, Scan, Slice, Volume};
 use crate::acquisition::file::{Reduction, mask_non_finite};
 use crate::acquisition::timing::{Triggers, VolumeTimes};
 use crate::acquisition::{Pull, Source, SourceError, SourceStats};
-use crate::fmri::{self, Correction, Grid};
+use crate::fmri::{self, Atlas, Correction, Grid, parcellate};
 use crate::frame::{Block, BlockSpec, Clock, HeadMotion, Instant, Quality};
 
 /// How much of a TR an early volume is held for its predecessor.
@@ -30,6 +30,37 @@ enum Waiting {
     Row(Vec<f64>),
     /// As its voxels on the grid of the label image: it is realigned when its turn has come, after those before it.
     Voxels(Vec<f32>),
+}
+
+/// How volumes are read that store their voxels as the newest one does.
+enum Stored {
+    /// The regions among its voxels.
+    Regions(Atlas),
+    /// Where each voxel of the atlas's grid lies in it: of volumes that are realigned before they are reduced.
+    Voxels(Grid, Vec<u32>),
+}
+
+impl Stored {
+    fn grid(&self) -> &Grid {
+        match self {
+            Self::Regions(atlas) => &atlas.grid,
+            Self::Voxels(grid, _) => grid,
+        }
+    }
+
+    fn read(&self, values: &[f64], regions: usize) -> Waiting {
+        match self {
+            Self::Regions(atlas) => {
+                let mut row = vec![0.0; regions];
+                parcellate(values, atlas.gather(), &mut row);
+                Waiting::Row(row)
+            }
+            Self::Voxels(_, places) => {
+                let at = |place: &u32| values.get(*place as usize).map_or(f32::NAN, |value| *value as f32);
+                Waiting::Voxels(places.iter().map(at).collect())
+            }
+        }
+    }
 }
 
 /// Regions of one volume, on their way.
@@ -67,8 +98,8 @@ pub struct VolumeSource<A> {
     tr: f64,
     times: VolumeTimes,
     reduction: Reduction,
-    /// The grid of the newest volume, and where each voxel of the label image lies on it.
-    places: Option<(Grid, Vec<u32>)>,
+    /// For volumes like the newest one.
+    stored: Option<Stored>,
     selection: Selection,
     arrivals: A,
     stacks: Stacks,
@@ -103,7 +134,7 @@ impl<A: Arrivals> VolumeSource<A> {
             spec: config.spec(&reduction),
             tr: config.tr,
             times: VolumeTimes::new(&config.clock, config.tr, config.delay, Arc::clone(&stats)),
-            places: None,
+            stored: None,
             selection: Selection::new(config),
             arrivals: open()?,
             stacks: Stacks::new(SLICES * config.tr),
@@ -156,7 +187,7 @@ impl<A: Arrivals> VolumeSource<A> {
     }
 
     fn take_slice(&mut self, header: &Header, slice: Slice, now: Instant) {
-        // How many slices a volume has is known from the label image.
+        // How many slices a volume has is known from the atlas.
         let pixels = slice.values.len().max(1);
         let whole = self.reduction.atlas.grid.voxels();
         let of = whole / pixels;
@@ -194,29 +225,26 @@ impl<A: Arrivals> VolumeSource<A> {
         Ok(taken.number)
     }
 
+    /// How volumes on `grid` are read; else in what it differs from the atlas's.
+    fn stored_like(&self, grid: &Grid) -> Result<Stored, String> {
+        let atlas = &self.reduction.atlas;
+        match self.correction {
+            None => atlas.reordered(grid).map(Stored::Regions),
+            Some(_) => fmri::places(&atlas.grid, grid).map(|places| Stored::Voxels(grid.clone(), places)),
+        }
+    }
+
     fn offer(&mut self, number: u32, volume: &Volume, now: Instant) -> Result<(), Refused> {
         self.order.admit(number, now)?;
-        if self.places.as_ref().is_none_or(|(grid, _)| *grid != volume.grid) {
-            match fmri::places(&self.reduction.atlas.grid, &volume.grid) {
-                Ok(places) => self.places = Some((volume.grid.clone(), places)),
-                Err(difference) => {
-                    tracing::warn!(difference, "a volume is on another grid than the label image or mask");
-                    return Err(Refused(Fault::WrongGrid));
-                }
-            }
-        }
-        let places = self.places.as_ref().map_or(&[][..], |(_, places)| places);
-        let value = |voxel: usize| {
-            let place = places.get(voxel).map(|place| *place as usize);
-            place.and_then(|place| volume.values.get(place)).copied().unwrap_or(f64::NAN)
+        let stored = match self.stored.take().filter(|stored| *stored.grid() == volume.grid) {
+            Some(stored) => stored,
+            None => self.stored_like(&volume.grid).map_err(|difference| {
+                let fix = "set `reference` to an image on the grid of the volumes, if the atlas lies on another";
+                tracing::warn!(difference, fix, "a volume is on another grid than the atlas or mask");
+                Refused(Fault::WrongGrid)
+            })?,
         };
-        let waiting = if self.correction.is_some() {
-            Waiting::Voxels((0..places.len()).map(|voxel| value(voxel) as f32).collect())
-        } else {
-            let mut row = vec![0.0; self.spec.channels.len()];
-            self.reduction.atlas.gather().means(value, &mut row);
-            Waiting::Row(row)
-        };
+        let waiting = self.stored.insert(stored).read(&volume.values, self.spec.channels.len());
         if self.order.offer(number, waiting, now)? {
             self.faults().add(Fault::Early, 1);
         }

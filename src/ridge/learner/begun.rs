@@ -17,7 +17,7 @@ impl Learner {
         learner.updates = rls.n() as u64;
         learner.core.rls = rls;
         match moments {
-            Some(moments) => learner.core.segments = vec![moments],
+            Some(moments) => learner.core.segments = vec![moments.into()],
             None => (learner.fixed, learner.frozen) = (true, true),
         }
         Ok(learner)
