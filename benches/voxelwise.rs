@@ -17,7 +17,7 @@ use std::time::Instant as RealInstant;
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use neurod::fmri::{Atlas, Grid, RealignConfig, Realigner, parcellate};
-use neurod::frame::{Block, BlockSpec, Channel, Instant, Quality, Regions, Unit, VirtualClock};
+use neurod::frame::{Block, BlockSpec, Channel, Fit, Instant, Quality, Regions, Unit, VirtualClock};
 use neurod::publish::wire;
 use neurod::ridge::Observed;
 use neurod::runtime::features::Features;
