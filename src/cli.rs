@@ -96,8 +96,7 @@ pub enum Command {
     /// weighted means are taken. With --realign every volume is moved back to where the first one
     /// lay, and a second table says how far it had moved.
     #[command(after_help = "Examples:
-  neurod regions bold.nii.gz --atlas labels.nii.gz --labels dseg.tsv --out regions.tsv
-  neurod regions bold.nii.gz --atlas labels.nii.gz --realign --regressors 24 --out regions.tsv
+  neurod regions bold.nii.gz --atlas labels.nii.gz --labels dseg.tsv --realign --regressors 24 --out regions.tsv
   neurod regions bold.nii.gz --atlas maps.nii.gz --affine mni-to-epi.txt --out regions.tsv
   neurod regions bold.nii.gz --mask brain.nii.gz --smooth 5 --out voxels.tsv")]
     Regions(RegionsArgs),
@@ -118,7 +117,6 @@ pub enum Command {
     Network(NetworkCommand),
     /// Export a recording volume by volume, as a scanner would, with the faults that scanners have
     #[command(after_help = "Examples:
-  neurod scanner bold.nii.gz --to export
   neurod scanner bold.nii.gz --to export --format mosaic --speed 10 --faults drop=0.02,duplicate=0.01 --seed 7
   neurod scanner bold.nii.gz --to export --jitter 0.4 --triggers TTL
   neurod scanner regions.tsv --atlas labels.nii.gz --voxel-size 3 --tr 2 --to export")]

@@ -423,9 +423,9 @@ fn who_dawdles_loses_the_connection_and_nobody_else_notices() {
     let address = bench.address();
     // One says nothing, one a byte now and then, one associates and falls silent.
     let dawdle = |bytes: Vec<u8>, every: Duration| {
+        let began = MonotonicClock.now();
+        let mut stream = TcpStream::connect(address).unwrap();
         std::thread::Builder::new().name("dawdler".into()).spawn(move || {
-            let began = MonotonicClock.now();
-            let mut stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
             let mut bytes = bytes.into_iter();
             let mut said = [0; 4096];

@@ -74,7 +74,13 @@ fn every_method_finds_what_was_planted_and_nothing_where_labels_are_shuffled() {
         let shuffled: Vec<String> = (0..120).map(|at| ["a", "b"][at / 2 % 2].to_owned()).collect();
         let right = precision(&networks, &networks.labels, &truth, model, method);
         let wrong = precision(&networks, &shuffled, &truth, model, method);
-        said.push((model.lines().next().unwrap().to_owned(), method, right, wrong, right >= least && wrong <= 0.34));
+        said.push((
+            model.lines().next().unwrap().to_owned(),
+            method,
+            right,
+            wrong,
+            right >= least && wrong <= 0.34 && right > wrong,
+        ));
     }
     assert!(said.iter().all(|(.., holds)| *holds), "{said:#?}");
 }
@@ -122,9 +128,14 @@ fn attributions_sum_to_what_the_output_changes_by() {
             assert!(changes > 0.01, "{messages:?}: the network says the same of everybody ({changes})");
             gaps / changes
         };
-        let (few, many) = (missed(2), missed(512));
-        // Midpoints miss less and less of a way whose gradient has steps, in proportion to 1 / steps.
-        assert!(many < 0.005, "{messages:?} on {features:?} misses {many}, {few} in two steps");
+        // Midpoints miss less and less of a way whose gradient has steps; 32 of them are the default.
+        let (usual, many) = (missed(32), missed(512));
+        if features == NodeFeatures::Eigenvector {
+            // What comes through features that do not follow the edges is missed, and told.
+            assert!(many > 0.01, "{messages:?} on {features:?} misses no more than {many}");
+            continue;
+        }
+        assert!(usual < 0.05 && many < 0.005, "{messages:?} on {features:?} misses {many}, {usual} in 32 steps");
     }
     // What no edge reaches has nothing to explain.
     let fitted = learned(small(Messages::AttentionNodeConcat, NodeFeatures::Identity), &networks, &targets);
@@ -185,7 +196,7 @@ fn gradients_of_a_linear_model_are_its_weights_times_the_way() {
     let said = linear.decisions(set).unwrap();
     let mean_of = |class: usize| (class..30).step_by(2).map(|row| said[[row, 0]]).sum::<f64>() / 15.0;
     assert!((ours.sum() - (mean_of(1) - mean_of(0))).abs() < 1e-10);
-    assert!(found.gap < 1e-12, "{}", found.gap);
+    assert!(found.gap < 1e-10, "{}", found.gap);
     let ill: Vec<usize> = (0..30).step_by(2).collect();
     let same = gradients::carried("logistic", linear.inside(), rows(&networks, &targets, &ill), mean.view(), 1);
     assert!(same.unwrap_err().to_string().contains("do not differ in what they are"));

@@ -86,7 +86,7 @@ fn what_cannot_see_the_edges_is_at_chance() {
         for pooling in [Pooling::Concat, Pooling::Mean, Pooling::Sum] {
             let messages = Messages::NodeConcat;
             let found = auc(GraphNetwork { features, messages, pooling, ..small() }, &networks, &targets);
-            assert!((0.35..=0.65).contains(&found), "{} + {}: {found}", features.name(), pooling.name());
+            assert!((found - 0.5).abs() < 1e-9, "{} + {}: {found}", features.name(), pooling.name());
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct NetworkInput {
 }
 
 /// The kind of connectivity that is a displacement from a reference.
-pub const TANGENT: &str = "tangent";
+pub use crate::network::TANGENT;
 
 /// How the edges were made of networks that a model is to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,8 @@ pub struct Correction {
     censor: Censor,
     raw: Vec<f32>,
     volume: Vec<f32>,
+    /// Which of its voxels were not measured, while it is smoothed.
+    holes: Vec<bool>,
 }
 
 impl Correction {
@@ -61,6 +63,7 @@ impl Correction {
             censor: Censor::new(censor, AFTER),
             raw: vec![0.0; voxels],
             volume: vec![0.0; voxels],
+            holes: vec![false; voxels],
         }))
     }
 
@@ -86,8 +89,15 @@ impl Correction {
         }
         if let Some(smoother) = &mut self.smoother {
             // As nilearn does: one missing voxel must not reach as far as the kernel.
-            self.volume.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = 0.0);
+            for (hole, v) in self.holes.iter_mut().zip(&mut self.volume) {
+                *hole = !v.is_finite();
+                if *hole {
+                    *v = 0.0;
+                }
+            }
             smoother.smooth(&mut self.volume);
+            // What was not measured is left out of means, however much of its neighbours reached it.
+            self.holes.iter().zip(&mut self.volume).filter(|(hole, _)| **hole).for_each(|(_, v)| *v = f32::NAN);
         }
         let took = MonotonicClock.now() - began;
         moved.map(|motion| HeadMotion { took, ..motion })

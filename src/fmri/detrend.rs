@@ -131,11 +131,14 @@ impl Stage for Detrend {
         let DetrendConfig { unit, clip, warm_up, slope_penalty } = self.config;
         let width = self.regions.len().max(1);
         let (mut warming, mut missing) = (false, false);
+        // What a step before makes while it warms up was not measured.
+        let measured = !input.quality.contains(Quality::WARMING_UP);
+        warming |= !measured;
         for index in 0..input.len() {
             let x = self.volumes.number(input, index) as f64 / SLOPE_VOLUMES;
             for (r, (region, y)) in self.regions.iter_mut().zip(input.sample(index)).enumerate() {
                 let mut value = 0.0;
-                if y.is_finite() && y.abs() <= ABSURD && !input.bad.contains(r) {
+                if measured && y.is_finite() && y.abs() <= ABSURD && !input.bad.contains(r) {
                     let earlier = region.count;
                     let e = region.residual(x, *y, slope_penalty);
                     let spread = (region.squares / earlier.max(1.0)).sqrt();
@@ -147,7 +150,7 @@ impl Stage for Detrend {
                     } else if region.varies && spread > LEAST_SPREAD {
                         value = (e / spread).clamp(-clip, clip);
                     }
-                } else {
+                } else if measured {
                     missing = true;
                     output.bad.set(r, true);
                 }

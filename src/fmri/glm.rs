@@ -55,6 +55,10 @@ pub struct Glm {
     spare: Vec<f64>,
     /// Volumes that went in, per region.
     counts: Vec<u32>,
+    /// The last value of each region.
+    last: Vec<f64>,
+    /// Rows of this run.
+    fitted: u64,
 }
 
 impl Glm {
@@ -98,6 +102,8 @@ impl Glm {
             row: vec![0.0; regions],
             spare: vec![0.0; regions],
             counts: vec![0; regions],
+            last: vec![0.0; regions],
+            fitted: 0,
         })
     }
 
@@ -114,17 +120,32 @@ impl Glm {
         let usable = design.len() == self.design && design.iter().all(|v| v.abs() <= ABSURD);
         let (of_design, of_nuisance) = self.x.split_at_mut(self.design);
         let known = self.nuisance.fill(number, block.motion, of_nuisance);
-        if !usable || !known || block.quality.contains(Quality::MOTION) || block.channels() != self.row.len() {
+        let unfit = block.quality.intersects(Quality::MOTION | Quality::WARMING_UP);
+        if !usable || !known || unfit || block.channels() != self.row.len() {
             return false;
         }
         of_design.copy_from_slice(design);
+        for (r, (value, _)) in block.sample(sample).iter().zip(&self.counts).enumerate().filter(|(_, (_, n))| **n == 0)
+        {
+            if value.abs() <= ABSURD && !block.bad.contains(r) {
+                // Until now it was 0, far from where it lies.
+                self.fit.begin_at(r, self.design, *value);
+            }
+        }
         self.fit.expect(&self.x, self.used, &mut self.spare);
-        let values = self.row.iter_mut().zip(block.sample(sample)).zip(&self.spare).zip(&mut self.counts);
-        for (r, (((y, value), expected), count)) in values.enumerate() {
+        // With fewer rows than regressors, what is expected is anything; the last value is nearer.
+        let determined = self.fitted > self.used as u64;
+        let states = self.last.iter_mut().zip(&mut self.counts);
+        let values = self.row.iter_mut().zip(block.sample(sample)).zip(&self.spare).zip(states);
+        for (r, (((y, value), expected), (last, count))) in values.enumerate() {
             let there = value.abs() <= ABSURD && !block.bad.contains(r);
-            *y = if there { *value } else { *expected };
+            if there {
+                *last = *value;
+            }
+            *y = if there || !determined { *last } else { *expected };
             *count += u32::from(there);
         }
+        self.fitted += 1;
         self.fit.observe(&self.x, self.used, &mut self.row, &mut self.spare);
         true
     }
@@ -150,6 +171,8 @@ impl Glm {
         self.fit.reset();
         self.volumes.restart();
         self.counts.fill(0);
+        self.last.fill(0.0);
+        self.fitted = 0;
     }
 }
 

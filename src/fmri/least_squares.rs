@@ -51,6 +51,17 @@ impl LeastSquares {
         }
     }
 
+    /// As if `target`, which was 0 in every row so far, had been `value` in all of them. `constant` is the column of ones, which
+    /// has no penalty.
+    pub fn begin_at(&mut self, target: usize, constant: usize, value: f64) {
+        for k in 0..=constant.min(self.columns.saturating_sub(1)) {
+            let place = k * self.targets + target;
+            if let Some(rotated) = self.rotated.get_mut(place) {
+                *rotated = value * self.triangle[k * self.columns + constant];
+            }
+        }
+    }
+
     /// Writes what the first `used` regressors of a row lead to expect of each target. A direction in which no row has been
     /// yet counts for nothing.
     pub fn expect(&mut self, regressors: &[f64], used: usize, out: &mut [f64]) {
@@ -115,8 +126,10 @@ impl LeastSquares {
             let column = |k: usize| self.triangle[k * columns + i];
             let left = weight - (0..i).map(|k| column(k) * self.x[k]).sum::<f64>();
             let length = (0..=i).map(|k| column(k).powi(2)).sum::<f64>().sqrt();
-            let told = column(i).abs() > DEPENDENT * length;
-            if !told && left.abs() > DEPENDENT {
+            // A penalty alone shows nothing.
+            let shown = length * length - self.begin[i].powi(2) > DEPENDENT * length * length;
+            let told = shown && column(i).abs() > DEPENDENT * length;
+            if !told && (left.abs() > DEPENDENT || (!shown && *weight != 0.0)) {
                 return None;
             }
             let g = if told { left / column(i) } else { 0.0 };

@@ -193,6 +193,11 @@ impl SignalQuality {
         if first { None } else { Some((squares / count as f64).sqrt()) }
     }
 
+    /// Volumes are missing: the change of the next one is not known.
+    pub fn interrupt(&mut self) {
+        self.last.fill(f64::NAN);
+    }
+
     /// The tSNR of a region so far, its deviation over n; NaN where it has not varied.
     pub fn tsnr(&self, region: usize) -> f64 {
         match self.spread.get(region) {

@@ -57,6 +57,8 @@ pub struct Nuisance {
     expected: Vec<f64>,
     /// Which regions a volume misses.
     missing: Vec<bool>,
+    /// Which regions have had a value in this run.
+    seen: Vec<bool>,
 }
 
 impl Nuisance {
@@ -87,6 +89,7 @@ impl Nuisance {
             row: Vec::new(),
             expected: Vec::new(),
             missing: Vec::new(),
+            seen: Vec::new(),
         })
     }
 }
@@ -117,6 +120,7 @@ impl Stage for Nuisance {
         self.fit = Some(LeastSquares::new(&penalties, regions));
         self.x = vec![0.0; penalties.len()];
         (self.row, self.expected, self.missing) = (vec![0.0; regions], vec![0.0; regions], vec![false; regions]);
+        self.seen = vec![false; regions];
         self.regressors.every(input.period());
         self.volumes = VolumeCount::every(input.period());
         Ok(input.clone())
@@ -136,6 +140,14 @@ impl Stage for Nuisance {
             let known = self.regressors.fill(number, input.motion, &mut self.x);
             let used = self.regressors.used(number);
             let Some(fit) = &mut self.fit else { return };
+            for (r, seen) in self.seen.iter_mut().enumerate().filter(|(_, seen)| !**seen) {
+                let value = input.sample(index)[r];
+                if value.is_finite() && value.abs() <= ABSURD && !input.bad.contains(r) {
+                    // Until now it was 0, far from where it lies.
+                    fit.begin_at(r, 0, value);
+                    *seen = true;
+                }
+            }
             fit.expect(&self.x, used, &mut self.expected);
             for (r, missing) in self.missing.iter_mut().enumerate() {
                 let value = input.sample(index)[r];
@@ -146,7 +158,7 @@ impl Stage for Nuisance {
                     output.quality |= Quality::NON_FINITE;
                 }
             }
-            if known && !input.quality.contains(Quality::MOTION) {
+            if known && !input.quality.intersects(Quality::MOTION | Quality::WARMING_UP) {
                 // From here on `row` is what is left.
                 fit.observe(&self.x, used, &mut self.row, &mut self.expected);
                 self.fitted += 1;
@@ -170,6 +182,7 @@ impl Stage for Nuisance {
         self.fit.iter_mut().for_each(LeastSquares::reset);
         self.volumes.restart();
         self.x.fill(0.0);
+        self.seen.fill(false);
         self.fitted = 0;
     }
 

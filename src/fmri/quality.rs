@@ -126,8 +126,10 @@ impl Stage for VolumeQuality {
         (self.next, self.volumes, self.spikes) = (0, 0, 0);
     }
 
-    /// What is usual in the run is so after a gap, too.
-    fn gap(&mut self) {}
+    /// What is usual in the run is so after a gap, too; the change over it is not one from volume to volume.
+    fn gap(&mut self) {
+        self.signal.iter_mut().for_each(SignalQuality::interrupt);
+    }
 
     fn new_run(&mut self) {
         self.reset();

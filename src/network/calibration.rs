@@ -34,6 +34,9 @@ impl LeftOut {
     /// The same probabilities at the temperature.
     pub fn calibrated(&self) -> Array2<f64> {
         let mut all = self.predicted.clone();
+        if all.ncols() < 2 {
+            return all;
+        }
         for mut row in all.rows_mut() {
             let logits: Vec<f64> = row.iter().map(|p| logarithm(*p)).collect();
             row.iter_mut().zip(softmax(&logits, self.temperature)).for_each(|(p, calibrated)| *p = calibrated);
@@ -54,9 +57,11 @@ pub fn learn_calibrated(
     seed: u64,
 ) -> Result<(Box<dyn Fitted>, Option<LeftOut>), NetworkError> {
     let mut fitted = learner.fit(train, None, seed)?;
-    let left_out = left_out(learner, train, units, seed);
-    if let (Some(left_out), Targets::Classes { .. }) = (&left_out, train.targets) {
-        fitted.calibrate(left_out.temperature);
+    let mut left_out = left_out(learner, train, units, seed);
+    if let (Some(left_out), Targets::Classes { .. }) = (&mut left_out, train.targets)
+        && !fitted.calibrate(left_out.temperature)
+    {
+        left_out.temperature = 1.0;
     }
     Ok((fitted, left_out))
 }
@@ -75,7 +80,9 @@ fn left_out(learner: &dyn Learner, train: Rows<'_>, units: &Units, seed: u64) ->
     }
     let predicted = parallel::map(folds.len(), |part| {
         let Fold { train: rest, test } = folds.get(part)?;
-        learner.fit(Rows { rows: rest, ..train }, None, seed).ok()?.predict(Rows { rows: test, ..train }).ok()
+        let (networks, _) = train.networks.measured_from(rest).ok()?;
+        let of = |rows| Rows { networks: &networks, rows, targets: train.targets };
+        learner.fit(of(rest), None, seed).ok()?.predict(of(test)).ok()
     });
     let predicted = predicted.into_iter().collect::<Option<Vec<_>>>()?;
     let views: Vec<ArrayView2<'_, f64>> = predicted.iter().map(|part| part.view()).collect();

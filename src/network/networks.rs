@@ -1,10 +1,12 @@
 //! What is a set of networks? One matrix a sample, all over the same regions, and what is known of whom they are.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use ndarray::{Array2, Array3};
 
 use super::NetworkError;
+use super::connectome::TangentSpace;
 
 /// Networks of one data set: S samples, N regions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +49,38 @@ pub struct Making {
 impl Default for Making {
     fn default() -> Self {
         Self { shrinkage: "none".into(), fisher_z: false, threshold: None, sign: None }
+    }
+}
+
+/// What networks in a tangent space are called.
+pub const TANGENT: &str = "tangent";
+
+impl Networks {
+    /// Networks in a tangent space measured anew, from the geometric mean of samples `rows`, and that space; others as they
+    /// are. What is learned from these rows then knows nothing of other people.
+    ///
+    /// # Errors
+    /// Displacements that were changed since, or that come without the covariances that they are measured from.
+    pub fn measured_from(&self, rows: &[usize]) -> Result<(Cow<'_, Self>, Option<TangentSpace>), NetworkError> {
+        if self.kind != TANGENT {
+            return Ok((Cow::Borrowed(self), None));
+        }
+        let wrong =
+            |problem: &str| Err(NetworkError::Sample { sample: "a tangent space".into(), problem: problem.into() });
+        if self.making.fisher_z || self.making.threshold.is_some() || self.making.sign.is_some() {
+            return wrong(
+                "a model takes every displacement as it is (build without --fisher-z, --threshold and --sign)",
+            );
+        }
+        let Some(covariance) = &self.covariance else {
+            return wrong("the covariances, which it is measured from, are missing (build from time series)");
+        };
+        let space = TangentSpace::fit(covariance.view(), rows)?;
+        let mut measured = self.clone();
+        for (mut network, covariance) in measured.connectivity.outer_iter_mut().zip(covariance.outer_iter()) {
+            network.assign(&space.transform(covariance)?);
+        }
+        Ok((Cow::Owned(measured), Some(space)))
     }
 }
 

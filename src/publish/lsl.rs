@@ -209,8 +209,10 @@ impl LslOutlets {
             format: ChannelFormat::Float32,
         };
         Ok(Self {
-            // What was measured is no prediction, and has no skill.
-            skill: (config.skill && spec.kind != FrameKind::Measured).then(|| open(&skill)).transpose()?,
+            // What was measured is no prediction, and has no skill; nor has a contrast.
+            skill: (config.skill && !matches!(spec.kind, FrameKind::Measured | FrameKind::Contrast))
+                .then(|| open(&skill))
+                .transpose()?,
             quality: config.quality.then(|| open_quality(&values, "RegionQuality")).transpose()?,
             values: open(&values)?,
         })

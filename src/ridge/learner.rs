@@ -42,6 +42,15 @@ impl Core {
         self.segments.push(Arc::new(Moments::new(self.rls.features(), self.rls.targets())));
     }
 
+    /// Holds what both have learned once, as before both were written down.
+    fn share(&mut self, other: &Self) {
+        for (own, theirs) in self.segments.iter_mut().zip(&other.segments) {
+            if own.is(theirs) {
+                *own = Arc::clone(theirs);
+            }
+        }
+    }
+
     /// Takes `merged` for its two oldest segments, if those are `pair`.
     fn replace(&mut self, pair: &[Arc<Moments>; 2], merged: &Arc<Moments>) {
         let same = |i: usize| self.segments.get(i).is_some_and(|own| Arc::ptr_eq(own, &pair[i]));

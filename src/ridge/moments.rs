@@ -118,6 +118,15 @@ impl Moments {
         self.joint.dense()
     }
 
+    /// Whether these are moments of the same samples.
+    pub fn is(&self, other: &Self) -> bool {
+        self.n == other.n
+            && self.mean_x == other.mean_x
+            && self.mean_y == other.mean_y
+            && self.square_y == other.square_y
+            && self.joint.dense() == other.joint.dense()
+    }
+
     /// The moments of these targets alone, as if there had never been others.
     pub fn pick(&self, targets: &[usize]) -> Self {
         let features = self.mean_x.len();

@@ -46,6 +46,10 @@ pub struct Predicted {
     held: Option<(Arc<RegionFrame>, bool)>,
     seq: Option<u64>,
     newest: Option<(u32, Instant)>,
+    /// Whether a frame was lost whose successors gave no sample yet.
+    owed: bool,
+    /// Whether the newest frame was flagged with a gap.
+    gapped: bool,
 }
 
 impl Predicted {
@@ -53,7 +57,7 @@ impl Predicted {
     pub fn new(regions: Arc<Regions>, rate: f64) -> Self {
         let spec = BlockSpec::new(Channel::numbered("REGION", regions.names.len(), regions.unit), rate, 1);
         let (block, values) = (Block::new(&spec), vec![0.0; regions.names.len()]);
-        Self { spec, regions, block, values, held: None, seq: None, newest: None }
+        Self { spec, regions, block, values, held: None, seq: None, newest: None, owed: false, gapped: false }
     }
 
     /// The shape of its samples.
@@ -92,14 +96,19 @@ impl Predicted {
     }
 
     fn sample(&mut self, frame: &RegionFrame, lost: bool) -> Option<&Block> {
+        let lost = std::mem::take(&mut self.owed) || lost;
         let after = match self.newest {
             Some((run, newest)) if run == frame.run => frame.t_target - newest,
             _ => self.spec.period(),
         };
         // What was said before is said once more where a source fell silent.
         if after <= 0.0 || frame.values.len() != self.values.len() {
+            self.owed = lost;
             return None;
         }
+        // Every frame whose features reach back to a gap is flagged with it; it is one gap all the same.
+        let gapped = frame.quality.contains(Quality::GAP);
+        let again = std::mem::replace(&mut self.gapped, gapped) && self.newest.is_some_and(|(run, _)| run == frame.run);
         self.newest = Some((frame.run, frame.t_target));
         self.block.clear();
         self.values.iter_mut().zip(&frame.values).for_each(|(into, value)| *into = f64::from(*value));
@@ -109,7 +118,7 @@ impl Predicted {
         }
         (self.block.run, self.block.seq) = (frame.run, frame.seq);
         (self.block.measured_at, self.block.arrived_at) = (frame.t_target, frame.t_arrived);
-        self.block.quality = frame.quality;
+        self.block.quality = if again { frame.quality.without(Quality::GAP) } else { frame.quality };
         if after > 1.5 * self.spec.period() {
             self.block.quality |= Quality::GAP;
         }

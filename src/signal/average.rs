@@ -56,12 +56,14 @@ impl Average {
             *kept = *new;
         }
         self.lengths[slot] = epoch.len().min(self.length);
+        let enough = u32::try_from(self.filled[channel]).unwrap_or(u32::MAX);
         for (mean, (sum, count)) in self.means[here].iter_mut().zip(sums.iter().zip(counts.iter())) {
-            *mean = if *count > 0 { *sum / f64::from(*count) } else { 0.0 };
+            *mean = if *count > 0 && 2 * *count >= enough { *sum / f64::from(*count) } else { 0.0 };
         }
     }
 
-    /// The mean epoch of `channel`, `length` samples; 0 where no epoch reaches.
+    /// The mean epoch of `channel`, `length` samples; 0 where fewer than half of its epochs reach, of
+    /// which the mean would be an epoch itself.
     pub fn mean(&self, channel: usize) -> &[f64] {
         &self.means[channel * self.length..(channel + 1) * self.length]
     }

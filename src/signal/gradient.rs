@@ -116,6 +116,8 @@ pub struct GradientArtifact {
     gains: Box<[f64]>,
     /// Per channel: the mean artifact's power, and until which sample number nothing may be learned.
     power: Box<[f64]>,
+    /// Which channels are electrodes, whose artifact says when volumes began.
+    electrode: Box<[bool]>,
     bad_until: Box<[u64]>,
     present: Option<Present>,
     lesson: Option<Lesson>,
@@ -140,6 +142,7 @@ impl GradientArtifact {
             artifact: Average::default(),
             gains: Box::default(),
             power: Box::default(),
+            electrode: Box::default(),
             bad_until: Box::default(),
             present: None,
             lesson: None,
@@ -256,7 +259,11 @@ impl GradientArtifact {
         }
         if !lesson.aligned {
             // The first epoch of all is the one that others are aligned to.
-            if self.power.iter().all(|power| *power == 0.0) {
+            if !self.power.iter().zip(&self.electrode).any(|(power, electrode)| *electrode && *power > 0.0) {
+                // Or no electrode shows any longer what was known.
+                self.artifact.reset();
+                self.gains.fill(1.0);
+                self.power.fill(0.0);
                 self.volumes.refer_to(lesson.volume);
             } else if let Some(later) = self.measure(lesson.volume) {
                 self.volumes.measured(lesson.volume, later);
@@ -301,13 +308,13 @@ impl GradientArtifact {
     }
 
     /// How many samples later than thought `volume` began; `None` where its artifact is another, or no channel is good.
-    fn measure(&self, volume: Volume) -> Option<f64> {
+    fn measure(&mut self, volume: Volume) -> Option<f64> {
         if self.config.locked {
             return Some(0.0);
         }
         let first = grid(volume.onset).0 - (self.lengths.pad + HALF) as i64;
         let good = |channel: &usize| self.bad_until.get(*channel).is_some_and(|until| *until as i64 <= first);
-        let channels = (0..self.power.len()).filter(good);
+        let channels = (0..self.power.len()).filter(|channel| self.electrode[*channel]).filter(good);
         let largest =
             channels.max_by(|a, b| self.power[*a].total_cmp(&self.power[*b])).filter(|c| self.power[*c] > 0.0);
         let channel = largest?;
@@ -322,8 +329,12 @@ impl GradientArtifact {
             shift -= if fit.steepness > 0.0 { fit.slope / fit.steepness } else { 0.0 };
         }
         let fit = self.fit(channel, volume.onset + shift)?;
-        let explained = fit.error <= (1.0 - LEAST_EXPLAINED) * fit.power;
-        (explained && shift.abs() <= FARTHEST as f64).then_some(shift)
+        let explained = fit.error <= (1.0 - LEAST_EXPLAINED) * fit.power && shift.abs() <= FARTHEST as f64;
+        if !explained {
+            // Another is asked next time; this one comes back with the next epoch that is learned.
+            self.power[channel] = 0.0;
+        }
+        explained.then_some(shift)
     }
 
     /// How well the artifact fits the samples of `channel`, if it began at `onset`.
@@ -337,7 +348,7 @@ impl GradientArtifact {
         let mut fit = Fit::default();
         for (x, window) in samples.iter().zip(windows) {
             let left = x - offset - self.gains[channel] * dot(window, &value);
-            let steep = dot(window, &steep);
+            let steep = self.gains[channel] * dot(window, &steep);
             fit.error += left * left;
             fit.power += (x - offset).powi(2);
             fit.slope += left * steep;
@@ -387,6 +398,9 @@ impl Stage for GradientArtifact {
         self.artifact = Average::new(channels, self.config.volumes, lengths.whole());
         self.gains = vec![1.0; channels].into();
         self.power = vec![0.0; channels].into();
+        let mut electrode = super::guard::electrodes(input);
+        electrode[self.marker] = false;
+        self.electrode = electrode.into();
         self.bad_until = vec![0; channels].into();
         self.epoch = vec![0.0; lengths.whole()].into();
         self.guard = Guard::new(input, 1);

@@ -115,14 +115,16 @@ impl Volumes {
         self.measured(volume, 0.0);
     }
 
-    /// Samples are missing: nobody knows where on its line the next volume lies. The TR stays known.
+    /// Samples are missing: nobody knows where on its line the next volume lies. The TR stays known, and a marker that is up
+    /// when samples come again rose at a time that nobody knows.
     pub fn interrupt(&mut self) {
-        (self.present, self.last, self.high, self.count, self.at) = (None, None, false, 0, 0);
+        (self.present, self.last, self.high, self.count, self.at) = (None, None, true, 0, 0);
     }
 
     /// Forgets everything; samples count from 0 again.
     pub fn reset(&mut self) {
         self.interrupt();
+        self.high = false;
         (self.period, self.steady) = (self.nominal, false);
     }
 

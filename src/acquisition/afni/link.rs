@@ -32,17 +32,23 @@ pub struct Link {
     data_port: u16,
     senders: Vec<IpAddr>,
     phase: Phase,
+    asking: Option<Asking>,
     /// Data sets so far.
     datasets: u64,
     ready: VecDeque<(Scan, Instant)>,
     bytes: Box<[u8]>,
 }
 
+/// A sender that is about to say where its images come. Until it has, the one before goes on.
+struct Asking {
+    connection: TcpStream,
+    said: Vec<u8>,
+    since: Instant,
+}
+
 enum Phase {
     /// Nobody is there.
     Idle,
-    /// A sender is about to say where its images come.
-    Control { connection: TcpStream, said: Vec<u8>, since: Option<Instant> },
     /// It has said so, and has not connected there.
     Agreed { since: Instant },
     /// Images come.
@@ -57,7 +63,7 @@ impl Link {
         let bytes = vec![0; READ.0].into();
         let senders = config.senders.clone();
         let ready = VecDeque::new();
-        Ok(Self { control, data, data_port, senders, phase: Phase::Idle, datasets: 0, ready, bytes })
+        Ok(Self { control, data, data_port, senders, phase: Phase::Idle, asking: None, datasets: 0, ready, bytes })
     }
 
     /// Where it listens: the control port, and that for images.
@@ -68,8 +74,9 @@ impl Link {
     /// The next connection of somebody who may send.
     fn accept(&self, listener: &TcpListener, faults: &FaultCounts) -> Option<TcpStream> {
         while let Ok((connection, from)) = listener.accept() {
-            let known =
-                if self.senders.is_empty() { from.ip().is_loopback() } else { self.senders.contains(&from.ip()) };
+            // Where both kinds of addresses are listened on, one of four numbers comes as one of the other kind.
+            let from = from.ip().to_canonical();
+            let known = if self.senders.is_empty() { from.is_loopback() } else { self.senders.contains(&from) };
             if known && connection.set_nonblocking(true).is_ok() {
                 return Some(connection);
             }
@@ -89,8 +96,7 @@ impl Link {
 
     /// Reads what has come on the control connection, and agrees once that is all.
     fn hear(&mut self, now: Instant, faults: &FaultCounts) {
-        let Phase::Control { connection, said, since } = &mut self.phase else { return };
-        let since = *since.get_or_insert(now);
+        let Some(Asking { connection, said, since }) = &mut self.asking else { return };
         let room = CONTROL_CAP - said.len();
         let over = match connection.take(room as u64).read_to_end(said) {
             Ok(_) => true,
@@ -99,14 +105,21 @@ impl Link {
         };
         if over {
             let agreed = agreement(said, self.data_port);
-            if let Err(error) = &agreed {
-                faults.add(Fault::Protocol, 1);
-                tracing::warn!(%error, "a sender is turned away");
+            self.asking = None;
+            match agreed {
+                Ok(()) => {
+                    // A sender that vanished without a word is followed by the next one.
+                    self.hang_up(faults);
+                    self.phase = Phase::Agreed { since: now };
+                }
+                Err(error) => {
+                    faults.add(Fault::Protocol, 1);
+                    tracing::warn!(%error, "a sender is turned away");
+                }
             }
-            self.phase = agreed.map_or(Phase::Idle, |()| Phase::Agreed { since: now });
-        } else if now - since > PATIENCE {
+        } else if now - *since > PATIENCE {
             faults.add(Fault::Idle, 1);
-            self.phase = Phase::Idle;
+            self.asking = None;
         }
     }
 
@@ -139,10 +152,8 @@ impl Link {
 impl Arrivals for Link {
     fn refresh(&mut self, clock: &dyn Clock, faults: &FaultCounts) -> Result<(), SourceError> {
         let now = clock.now();
-        // A sender that vanished without a word is followed by the next one.
         if let Some(connection) = self.accept(&self.control, faults) {
-            self.hang_up(faults);
-            self.phase = Phase::Control { connection, said: Vec::new(), since: None };
+            self.asking = Some(Asking { connection, said: Vec::new(), since: now });
         }
         self.hear(now, faults);
         if let Phase::Idle | Phase::Agreed { .. } = self.phase {
@@ -173,9 +184,9 @@ impl Arrivals for Link {
     }
 
     fn wait(&mut self, timeout: Duration, _now: Instant) {
-        let connection = match &self.phase {
-            Phase::Control { connection, .. } | Phase::Images { connection, .. } => connection,
-            Phase::Idle | Phase::Agreed { .. } => return std::thread::sleep(timeout.min(REST)),
+        let connection = match (&self.phase, &self.asking) {
+            (Phase::Images { connection, .. }, _) | (_, Some(Asking { connection, .. })) => connection,
+            (Phase::Idle | Phase::Agreed { .. }, None) => return std::thread::sleep(timeout.min(REST)),
         };
         // Looking at the next byte waits for it, and leaves it there.
         let timeout = timeout.min(GLANCE).max(Duration::from_millis(1));

@@ -61,7 +61,7 @@ impl Queue {
         let mut waiting = self.lock();
         let (scan, came, bytes) = waiting.objects.pop_front()?;
         waiting.bytes -= bytes;
-        self.left.notify_one();
+        self.left.notify_all();
         Some((scan, came))
     }
 

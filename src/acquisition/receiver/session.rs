@@ -165,11 +165,13 @@ impl Session {
             }
             (PDataValueType::Data, Some(_)) => {
                 message.length = message.length.saturating_add(value.data.len());
-                if message.length > self.terms.max_object {
-                    // The rest is heard, so that it can be answered, and not kept.
-                    message.object = Vec::new();
-                } else if context.class == Class::Image {
-                    message.object.extend(value.data);
+                if context.class == Class::Image {
+                    if message.length > self.terms.max_object {
+                        // The rest is heard, so that it can be answered, and not kept.
+                        message.object = Vec::new();
+                    } else {
+                        message.object.extend(value.data);
+                    }
                 }
                 if !value.is_last {
                     return Ok(());
@@ -188,7 +190,7 @@ impl Session {
 
     /// Reads an object, and hands it on.
     fn take(&self, context: &Context, class: &str, object: &[u8], length: usize, came: Instant) -> Status {
-        let (fault, status) = if length > self.terms.max_object {
+        let (fault, status) = if context.class == Class::Image && length > self.terms.max_object {
             (Fault::TooLarge, Status::OUT_OF_RESOURCES)
         } else if context.uid != class {
             (Fault::Malformed, Status::MISMATCH)

@@ -30,7 +30,11 @@ impl HeaderClock {
                 self.midnights += DAY;
                 raw += DAY;
             }
-            if raw <= last {
+            if raw == last {
+                // Says when the series began, and nothing of this volume.
+                return None;
+            }
+            if raw < last {
                 // The clock was set back: what was known of it is void.
                 SourceStats::count(&stats.clock_jumps);
                 self.difference = Lowest::default();

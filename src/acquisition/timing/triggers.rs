@@ -143,8 +143,15 @@ impl Train {
     /// Numbers the triggers that have come.
     fn hear(&mut self, stats: &SourceStats) {
         while let Some(at) = self.triggers.take().map(Instant::seconds) {
-            let next = match self.heard.back() {
+            let next = match self.heard.back().copied() {
                 None => Heard { index: 0, at, train: 0 },
+                // Stamped by a clock that was not ours yet, or that was set back: what was heard before is void.
+                Some(last) if at < last.at - TRAIN * self.tr => {
+                    SourceStats::count(&stats.clock_jumps);
+                    self.heard.clear();
+                    self.untie();
+                    Heard { index: last.index + 1, at, train: last.train.wrapping_add(1) }
+                }
                 Some(last) => {
                     let trs = (at - last.at) / self.tr;
                     if trs < DOUBLE {

@@ -123,18 +123,22 @@ impl Selection {
             if !matches || busy || self.past.contains(uid) {
                 return other;
             }
-            if let Some(current) = self.current.take() {
-                self.past.push(current.uid);
-                if self.past.len() > PAST_CAP {
-                    self.past.remove(0);
-                }
-            }
         }
         let number = header.series.number;
-        let fresh = Current { uid: uid.clone(), number, heard: now, sample: None, by_instance: false };
-        let current = self.current.get_or_insert(fresh);
+        let mut fresh = Current { uid: uid.clone(), number, heard: now, sample: None, by_instance: false };
+        let current = match &mut self.current {
+            Some(current) if known => current,
+            _ => &mut fresh,
+        };
         current.heard = now;
+        // A series begins with its first image that has a number.
         let number = current.volume(self.rule, header, origin).ok_or(Refused(Fault::Misnumbered))?;
+        if !known && let Some(before) = self.current.replace(fresh) {
+            self.past.push(before.uid);
+            if self.past.len() > PAST_CAP {
+                self.past.remove(0);
+            }
+        }
         Ok(Taken { number, begins: !known })
     }
 }

@@ -23,6 +23,8 @@ const PATIENCE: f64 = 0.5;
 const SLICES: f64 = 2.0;
 /// After how many TRs without a volume the scanner has fallen silent.
 const SILENCE: f64 = 5.0;
+/// The most images that are looked at in one pull, if none of them gives a row.
+const BATCH: usize = 256;
 
 /// One volume that waits for its turn.
 enum Waiting {
@@ -65,11 +67,12 @@ impl Stored {
 
 /// Regions of one volume, on their way.
 struct Row {
-    values: Vec<f64>,
-    motion: Option<HeadMotion>,
+    volume: Waiting,
     /// Whether volumes are missing before it.
     gap: bool,
     measured: Instant,
+    /// Whether a series begins with it.
+    begins_series: bool,
     /// Whether a run begins with it.
     begins_run: bool,
 }
@@ -116,6 +119,7 @@ pub struct VolumeSource<A> {
     begins: bool,
     /// Whether the last one that was pulled began a run.
     begins_run: bool,
+    /// When a volume came last.
     newest: Option<Instant>,
     seq: u64,
     silent: bool,
@@ -192,8 +196,11 @@ impl<A: Arrivals> VolumeSource<A> {
         let whole = self.reduction.atlas.grid.voxels();
         let of = whole / pixels;
         let taken = self.number_of(header, Origin::Slice { of: of as u32 }, now);
+        let [x, y] = slice.size;
+        let [nx, ny, nz] = self.reduction.atlas.grid.dims;
+        let is_face = [(nx, ny), (ny, nz), (nz, nx)].iter().any(|(a, b)| (x, y) == (*a, *b) || (x, y) == (*b, *a));
         let volume = taken.and_then(|number| match () {
-            () if of * pixels != whole => Err(Refused(Fault::WrongGrid)),
+            () if !is_face || of * pixels != whole => Err(Refused(Fault::WrongGrid)),
             () => {
                 self.order.admit(number, now)?;
                 Ok((number, self.stacks.add(number, of, slice, now)?))
@@ -209,11 +216,10 @@ impl<A: Arrivals> VolumeSource<A> {
         let taken = self.selection.take(header, origin, now)?;
         if taken.begins {
             // Nothing more comes of the series before.
-            self.advance(now + PATIENCE * self.tr);
+            self.advance(Instant::from_seconds(f64::INFINITY));
             let unfinished = self.stacks.clear();
             self.faults().add(Fault::Slices, unfinished);
             self.order = Order::new(PATIENCE * self.tr);
-            self.correction.iter_mut().for_each(Correction::begin_run);
             self.begun += 1;
             self.begins = true;
             self.times.begin_series();
@@ -236,15 +242,15 @@ impl<A: Arrivals> VolumeSource<A> {
 
     fn offer(&mut self, number: u32, volume: &Volume, now: Instant) -> Result<(), Refused> {
         self.order.admit(number, now)?;
-        let stored = match self.stored.take().filter(|stored| *stored.grid() == volume.grid) {
-            Some(stored) => stored,
-            None => self.stored_like(&volume.grid).map_err(|difference| {
+        if self.stored.as_ref().is_none_or(|stored| *stored.grid() != volume.grid) {
+            self.stored = Some(self.stored_like(&volume.grid).map_err(|difference| {
                 let fix = "set `reference` to an image on the grid of the volumes, if the atlas lies on another";
                 tracing::warn!(difference, fix, "a volume is on another grid than the atlas or mask");
                 Refused(Fault::WrongGrid)
-            })?,
-        };
-        let waiting = self.stored.insert(stored).read(&volume.values, self.spec.channels.len());
+            })?);
+        }
+        let Some(stored) = &self.stored else { return Err(Refused(Fault::WrongGrid)) };
+        let waiting = stored.read(&volume.values, self.spec.channels.len());
         if self.order.offer(number, waiting, now)? {
             self.faults().add(Fault::Early, 1);
         }
@@ -263,15 +269,15 @@ impl<A: Arrivals> VolumeSource<A> {
             if ordered.missing > 0 {
                 SourceStats::count(&self.stats.gaps);
             }
-            let begins_run = std::mem::take(&mut self.begins) && self.begun > 1;
+            let begins_series = std::mem::take(&mut self.begins);
+            let begins_run = begins_series && self.begun > 1;
             if begins_run {
                 // What lies between two series was not measured, however many volumes that would be.
                 ordered.missing = ordered.missing.max(1);
             }
-            self.newest = Some(began.at);
-            let (values, motion) = self.reduce(ordered.volume);
-            let gap = ordered.missing > 0;
-            self.ready.push_back(Row { values, motion, gap, measured: began.at, begins_run });
+            self.newest = self.newest.filter(|newest| *newest > ordered.came).or(Some(ordered.came));
+            let (volume, gap) = (ordered.volume, ordered.missing > 0);
+            self.ready.push_back(Row { volume, gap, measured: began.at, begins_series, begins_run });
         }
     }
 
@@ -289,18 +295,23 @@ impl<A: Arrivals> VolumeSource<A> {
         (values, motion)
     }
 
-    fn fill(&mut self, into: &mut Block, row: &Row) {
+    /// One volume a pull is corrected and reduced, however many one object brought, so that the lane shows that it is alive.
+    fn fill(&mut self, into: &mut Block, row: Row) {
+        if row.begins_series {
+            self.correction.iter_mut().for_each(Correction::begin_run);
+        }
+        let (values, motion) = self.reduce(row.volume);
         self.begins_run = row.begins_run;
-        into.push(&row.values);
+        into.push(&values);
         into.seq = self.seq;
         self.seq += 1;
         into.measured_at = row.measured;
         into.arrived_at = self.clock.now();
-        into.motion = row.motion;
+        into.motion = motion;
         if row.gap {
             into.quality |= Quality::GAP;
         }
-        if row.motion.is_some_and(|motion| motion.outlier) {
+        if motion.is_some_and(|motion| motion.outlier) {
             into.quality |= Quality::MOTION;
         }
         mask_non_finite(into);
@@ -332,7 +343,10 @@ impl<A: Arrivals> Source for VolumeSource<A> {
         for wait in [true, false] {
             let now = self.clock.now();
             let looked = self.arrivals.refresh(self.clock.as_ref(), &self.stats.faults);
-            while self.ready.is_empty() {
+            for _ in 0..BATCH {
+                if !self.ready.is_empty() {
+                    break;
+                }
                 let Some((scan, came)) = self.arrivals.next(now, &self.stats.faults) else { break };
                 self.take(scan, came);
             }
@@ -340,12 +354,12 @@ impl<A: Arrivals> Source for VolumeSource<A> {
             self.faults().add(Fault::Slices, given_up);
             self.advance(now);
             if let Some(row) = self.ready.pop_front() {
-                self.fill(into, &row);
+                self.fill(into, row);
                 return Ok(Pull::Data);
             }
             looked?;
             if let Some(newest) = self.newest.filter(|_| !self.silent) {
-                let seconds = now - newest - self.tr;
+                let seconds = now - newest;
                 if seconds > SILENCE * self.tr {
                     self.silent = true;
                     self.stats.lost.fetch_add(1, Ordering::Relaxed);

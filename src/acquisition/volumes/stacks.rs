@@ -47,7 +47,7 @@ impl Stacks {
         slice: Slice,
         now: Instant,
     ) -> Result<Option<Volume>, Refused> {
-        let (_, slices) = self.open.entry(number).or_insert_with(|| (now, Vec::with_capacity(of)));
+        let (_, slices) = self.open.entry(number).or_insert_with(|| (now, Vec::new()));
         if slices.iter().any(|s| s.is_at(&slice)) {
             return Err(Refused(Fault::Duplicate));
         }

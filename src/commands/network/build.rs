@@ -72,7 +72,9 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<()> {
         }
         matrices = covariance.axis_iter(Axis(0)).map(|matrix| space.transform(matrix)).collect::<Result<_, _>>()?;
         notes.push(
-            "the reference is of all samples here; `neurod network benchmark` makes one of each fold's own".into(),
+            "the reference is of all samples: good for looking and for `neurod network train`, not for testing a model (there, build \
+             with another --kind, and let logistic-tangent or svm-tangent make one of each fold's training people)"
+                .into(),
         );
     }
     notes.extend(shape(args, threshold, &mut matrices));

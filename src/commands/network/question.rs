@@ -10,7 +10,7 @@ use crate::datasets::participants::{Known, Participants};
 use crate::datasets::{networks, sha256};
 use crate::network::benchmark::{Model, Plan};
 use crate::network::division::{Fold, Scheme, Units, divide};
-use crate::network::{Networks, Targets};
+use crate::network::{Networks, TANGENT, Targets};
 
 /// What is asked of which networks.
 pub struct Question {
@@ -45,6 +45,13 @@ impl Question {
             );
         }
         let networks = networks::read(&args.networks)?;
+        if networks.kind == TANGENT {
+            bail!(
+                "{}: networks of kind \"tangent\" are measured from the mean of everybody, held-out people too (build with \
+                 another --kind, and give logistic-tangent or svm-tangent, which measure from each fold's training people)",
+                args.networks.display()
+            );
+        }
         let labels = known(args.labels.as_deref(), &networks)?;
         let mut notes = Vec::new();
         left_out(&mut notes, &labels, "label");

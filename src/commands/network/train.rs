@@ -14,7 +14,6 @@ use crate::commands::encode::whole;
 use crate::datasets::networks;
 use crate::encoders::{FeaturesInput, Hashes, Kind, Manifest, ModelFiles, NetworkInput, TANGENT, hex_sha256};
 use crate::network::benchmark::Model;
-use crate::network::connectome::TangentSpace;
 use crate::network::deep::{CONNECTIVITY, FEATURES, PROBABILITIES, REFERENCE, VALUE, with_constant};
 use crate::network::division::{Fold, Units, held_back};
 use crate::network::scores::Metric;
@@ -28,17 +27,19 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if args.export.extension().is_none_or(|extension| extension != "onnx") {
         bail!("--export {}: give a file that ends in .onnx", args.export.display());
     }
-    let (mut networks, model) = (networks::read(&args.networks)?, model("--model", &args.model, None)?);
+    let (networks, model) = (networks::read(&args.networks)?, model("--model", &args.model, None)?);
     let known = known(args.labels.as_deref(), &networks)?;
     let targets = targets(args.task, &known, networks.len())?;
     model.suits(&networks, &targets)?;
     let learner = only(&model)?;
-    let space = tangent_space(&mut networks, &known.rows)?;
     let units = Units::of(&networks.participants, None);
-    let rows = |rows| Rows { networks: &networks, targets: &targets, rows };
+    let held = learner.stops().then(|| held_back(&known.rows, &units, &targets, args.validation, args.seed)).flatten();
+    // Only what the model's file holds can be told of networks that are seen later, and those held back are seen later.
+    let (networks, space) = networks.measured_from(held.as_ref().map_or(&known.rows, |fold| &fold.train))?;
+    let all = Rows { networks: &networks, targets: &targets, rows: &known.rows };
     let learned = match learner.stops() {
-        true => stopped(args, learner, rows(&known.rows), &units)?,
-        false => everybody(args, learner, rows(&known.rows), &units)?,
+        true => stopped(args, learner, all, held)?,
+        false => everybody(args, learner, all, &units)?,
     };
     let Some(mut exported) = learned.fitted.export()? else {
         bail!("model \"{}\" has no ONNX form; give another --model", model.name);
@@ -73,9 +74,8 @@ struct Learned {
 }
 
 /// Learns in epochs, stopped and calibrated by people who are held back.
-fn stopped(args: &TrainArgs, learner: &dyn Learner, all: Rows<'_>, units: &Units) -> anyhow::Result<Learned> {
-    let fold = held_back(all.rows, units, all.targets, args.validation, args.seed);
-    let Some(Fold { train, test }) = fold else {
+fn stopped(args: &TrainArgs, learner: &dyn Learner, all: Rows<'_>, held: Option<Fold>) -> anyhow::Result<Learned> {
+    let Some(Fold { train, test }) = held else {
         let said = "nobody was held back, so it learned all epochs and is not calibrated".into();
         let fitted = learner.fit(all, None, args.seed)?;
         return Ok(Learned { fitted, samples: all.rows.len(), said: vec![said] });
@@ -118,28 +118,6 @@ fn everybody(args: &TrainArgs, learner: &dyn Learner, all: Rows<'_>, units: &Uni
 fn scores(targets: &Targets, rows: &[usize], predicted: ArrayView2<'_, f64>) -> String {
     let score = |metric: &Metric| format!("{} {:.3}", metric.title(), metric.score(targets, rows, predicted));
     Metric::of(targets).iter().map(score).collect::<Vec<_>>().join(", ")
-}
-
-/// Networks in a tangent space are measured anew, from the geometric mean of those that are learned from: only what the model's file
-/// holds can be told of networks that are seen later.
-fn tangent_space(networks: &mut Networks, rows: &[usize]) -> anyhow::Result<Option<TangentSpace>> {
-    if networks.kind != TANGENT {
-        return Ok(None);
-    }
-    let Making { fisher_z, threshold, sign, .. } = &networks.making;
-    if *fisher_z || threshold.is_some() || sign.is_some() {
-        bail!("a model in a tangent space takes every displacement as it is (build without --threshold and --sign)");
-    }
-    let Some(covariance) = &networks.covariance else {
-        bail!(
-            "networks of kind \"{TANGENT}\" without covariances, which they are measured from (build them from time series)"
-        );
-    };
-    let space = TangentSpace::fit(covariance.view(), rows)?;
-    for (mut network, covariance) in networks.connectivity.outer_iter_mut().zip(covariance.outer_iter()) {
-        network.assign(&space.transform(covariance)?);
-    }
-    Ok(Some(space))
 }
 
 /// Its learner, of which there must be one.

@@ -6,10 +6,10 @@ use super::shades::{Shown, key, shade};
 use crate::drawing::Figure;
 use crate::drawing::figure::{Anchor, Mark, Size};
 
-/// Which axes of a place (x, y, z) are to the right and up, in each view: from the right, the front and the top.
+/// Which axes of a place (x, y, z) are to the right and up, in each view: from the right, from behind and from the top.
 const AXES: [[usize; 2]; 3] = [[1, 2], [0, 2], [0, 1]];
 const SIDES: [[&str; 2]; 3] = [["P", "A"], ["L", "R"], ["L", "R"]];
-const NAMES: [&str; 3] = ["from the right", "from the front", "from the top"];
+const NAMES: [&str; 3] = ["from the right", "from behind", "from the top"];
 const WIDTH: f64 = 720.0;
 const GAP: f64 = 24.0;
 /// How far the outline is from the outermost region, in mm: about as far as the middle of a region is from the surface.

@@ -11,7 +11,7 @@ use ndarray::{Array2, Array3, ArrayView2, Axis};
 use super::layers::Integrated;
 use crate::network::baselines::linear::Link;
 use crate::network::baselines::{Linear, Vectors};
-use crate::network::{Inside, NetworkError, Rows, Targets};
+use crate::network::{Inside, NetworkError, Networks, Rows, Targets};
 
 /// What the held-out people of one fold tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +114,12 @@ fn of_linear(
         }
     }
     let attribution = &gradient * &(&network - &baseline);
-    let change = attribution.outer_iter().map(|of| of.sum()).collect();
+    // By the model itself, so that what is missed can show.
+    let both = Networks { connectivity: ndarray::stack(Axis(0), &[baseline, network]).ok()?, ..Networks::default() };
+    let said =
+        model.decisions(Rows { networks: &both, targets: &Targets::Values(vec![0.0; 2]), rows: &[0, 1] }).ok()?;
+    let moved = &said.row(1) - &said.row(0);
+    let common = if model.link == Link::Softmax { moved.sum() / outputs as f64 } else { 0.0 };
+    let change = moved.iter().map(|value| value - common).collect();
     Some(Integrated { attribution, gradient, change })
 }

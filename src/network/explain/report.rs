@@ -121,9 +121,10 @@ impl Report<'_> {
     fn picture(&self, output: &Output) -> Vec<Figure> {
         let mut signed = vec![0.0; output.stability.ranked.len()];
         for ranked in &output.stability.ranked {
-            // What gradients carry has no side of its own: that is whether more or less of the edge speaks for the class.
+            // What gradients carry has no side of its own: that is whether more or less of the edge speaks for the class. What
+            // misleads the model is not drawn.
             let side = output.gradient.as_ref().and_then(|of| of.get(ranked.edge)).copied();
-            let value = side.map_or(ranked.mean, |side| ranked.mean.abs().copysign(side));
+            let value = side.map_or(ranked.mean, |side| ranked.mean.max(0.0).copysign(side));
             signed.get_mut(ranked.edge).into_iter().for_each(|of| *of = value);
         }
         let shown = Shown {
@@ -154,8 +155,8 @@ impl Report<'_> {
         }
         if let Some(gap) = self.gap.filter(|gap| *gap > GAP) {
             all.push(format!(
-                "Attributions miss {:.0} % of the changes that they should sum to: the output jumps along the way, or --steps are too \
-                 few (compare --baseline mean).",
+                "Attributions miss {:.0} % of the changes that they should sum to: the output jumps along the way, --steps are too \
+                 few, or the model reads node features that do not follow edges (compare --baseline mean).",
                 100.0 * gap
             ));
         }

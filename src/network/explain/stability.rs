@@ -43,7 +43,7 @@ pub struct Overlap {
 pub struct Stability {
     /// All edges, the largest mean first.
     pub ranked: Vec<Ranked>,
-    /// How far folds agree; None of one fold, or of no more edges than k.
+    /// How far folds agree; None of one fold, of no more edges than k, or where a fold has fewer of any value.
     pub overlap: Option<Overlap>,
 }
 
@@ -75,14 +75,16 @@ fn among_first(values: &Array1<f64>, top: usize) -> Vec<bool> {
     let size = |edge: usize| values.get(edge).map_or(0.0, |value| value.abs());
     order.sort_by(|a, b| size(*b).total_cmp(&size(*a)));
     let mut first = vec![false; values.len()];
-    for edge in order.into_iter().take(top) {
+    // An edge of no value is not among the first, however few have one.
+    for edge in order.into_iter().take(top).filter(|edge| size(*edge) > 0.0) {
         first.get_mut(edge).into_iter().for_each(|of| *of = true);
     }
     first
 }
 
 fn overlap(first: &[Vec<bool>], edges: usize, top: usize) -> Option<Overlap> {
-    if first.len() < 2 || top >= edges || top == 0 {
+    let few = |of: &Vec<bool>| of.iter().filter(|is| **is).count() < top;
+    if first.len() < 2 || top >= edges || top == 0 || first.iter().any(few) {
         return None;
     }
     let (n, k) = (edges as f64, top as f64);

@@ -42,10 +42,13 @@ impl SlidingWindow {
         connectome(self.series().view(), kind, shrinkage, "a window").ok().map(|made| made.matrix)
     }
 
-    /// The samples, in some order: means of regions in the place of missing values, and a region that does not vary as 0.
+    /// The samples, oldest first: means of regions in the place of missing values, and a region that does not vary as 0.
     fn series(&self) -> Array2<f64> {
         let mut series = Array2::zeros((self.len, self.regions));
-        let held = || self.samples.chunks_exact(self.stride.max(1)).zip(&self.bad).take(self.len);
+        let slots = || (0..self.len).map(|i| (self.oldest + i) % self.window);
+        let at =
+            |slot: usize| Some((self.samples.get(slot * self.stride..(slot + 1) * self.stride)?, self.bad.get(slot)?));
+        let held = || slots().filter_map(at);
         for (region, mut column) in series.columns_mut().into_iter().enumerate() {
             if self.is_constant(region) {
                 continue;

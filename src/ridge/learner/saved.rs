@@ -50,7 +50,8 @@ impl Learner {
         let most = self.most_segments();
         let core = Core::load(features, targets, most, from)?;
         let skill = Skill::load(targets, self.config.skill.window, from)?;
-        let guard = Guard::load(self.config.guard.clone(), from, |from| Core::load(features, targets, most, from))?;
+        let mut guard = Guard::load(self.config.guard.clone(), from, |from| Core::load(features, targets, most, from))?;
+        guard.each(|copy| copy.share(&core));
         let scores =
             from.option("the trusted copy's skill", |from| Skill::load(targets, self.config.skill.window, from))?;
         let (frozen, due) = (from.flag("frozen")?, from.flag("due")?);

@@ -1,8 +1,8 @@
 //! Where does an output come from? Its gradient along the straight way from a baseline (Sundararajan et al. 2017, eq. 3).
 //!
 //! The gradient goes through the weights of edges and through node features alike, where those move smoothly with the edges (the
-//! connection profile, the degree). Counts, bins and eigenvectors do not: they stay what they are of the network that is explained,
-//! all the way, the baseline included.
+//! connection profile, the degree). Counts, bins and eigenvectors do not: on the way they stay what they are of the network that is
+//! explained, and what the output changes by through them is missed: it shows in the gap.
 
 use candle_core::{Tensor, Var};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
@@ -21,10 +21,8 @@ pub(super) fn integrated<N: Network>(
 ) -> Result<Integrated, Failure> {
     of.same_regions(network.nrows())?;
     let way = &network - &baseline;
-    let held = match of.network.smooth_features() {
-        true => None,
-        false => Some(still(of, network)?),
-    };
+    let held_of = |of_which| (!of.network.smooth_features()).then(|| still(of, of_which)).transpose();
+    let (begin, held) = (held_of(baseline)?, held_of(network)?);
     let (nodes, batch) = (of.nodes, of.training.batch.max(1));
     let (_, outputs) = of.reading();
     let mut gradient = Array3::zeros((outputs, nodes, nodes));
@@ -41,9 +39,11 @@ pub(super) fn integrated<N: Network>(
             }
         }
     }
-    let ends = numbers(&read(of, &points(of, &way, baseline, &[0.0, 1.0])?, held.as_ref())?)?;
-    let (from, to) = ends.split_at(outputs);
-    let change = from.iter().zip(to).map(|(from, to)| to - from).collect();
+    let end = |share: f64, held: Option<&Tensor>| -> Result<_, Failure> {
+        Ok(numbers(&read(of, &points(of, &way, baseline, &[share])?, held)?)?)
+    };
+    let (from, to) = (end(0.0, begin.as_ref())?, end(1.0, held.as_ref())?);
+    let change = from.iter().zip(&to).map(|(from, to)| to - from).collect();
     Ok(Integrated { attribution: &gradient * &way, gradient, change })
 }
 

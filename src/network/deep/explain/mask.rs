@@ -12,6 +12,7 @@ use super::super::training::{Samples, batches};
 use super::super::values::numbers;
 use super::super::{Algebra, Failure, Values};
 use crate::draws::Draws;
+use crate::network::baselines::Edges;
 use crate::network::explain::MaskConfig;
 use crate::network::{Rows, Targets};
 
@@ -47,10 +48,7 @@ pub(super) fn mask<N: Network>(
         learned: Var::from_tensor(&square(&vec![1.0; nodes * nodes])?)?,
         others: square(&others)?,
         baseline: square(&baseline)?,
-        directed: rows.rows.iter().any(|row| {
-            let network = rows.networks.connectivity.index_axis(ndarray::Axis(0), *row);
-            network.indexed_iter().any(|((i, j), value)| (value - network[[j, i]]).abs() > 1e-9 * value.abs().max(1.0))
-        }),
+        directed: Edges::of(None, rows).directed(),
     };
     let (truth, own) = (wanted(of, rows), masking.own(&all, batch)?);
     let mut adam = Adam::new(vec![masking.learned.clone()], config.lr, 0.0);
