@@ -45,6 +45,8 @@ pub struct Order<T> {
     /// When a volume went on last.
     last: Instant,
     held: BTreeMap<u32, (Instant, T)>,
+    /// Whether a volume has gone on.
+    gone: bool,
     /// First and last number of each gap, oldest first.
     gaps: Vec<(u32, u32)>,
 }
@@ -52,7 +54,7 @@ pub struct Order<T> {
 impl<T> Order<T> {
     /// A series of which nothing has come. `patience` is how many seconds an early volume is held: half a TR.
     pub fn new(patience: f64) -> Self {
-        Self { patience, due: None, last: Instant::default(), held: BTreeMap::new(), gaps: Vec::new() }
+        Self { patience, due: None, last: Instant::default(), held: BTreeMap::new(), gone: false, gaps: Vec::new() }
     }
 
     /// Whether a volume of this number would be taken: asked before it is unpacked.
@@ -71,7 +73,9 @@ impl<T> Order<T> {
             return Err(Refused(Fault::Duplicate));
         }
         let elapsed = (now - self.last).max(0.0) / (2.0 * self.patience);
-        if f64::from(number - due) > JUMP_CAP + 1.5 * elapsed {
+        // A series that was joined midway goes on from the first that came.
+        let from = if self.gone { due } else { self.held.keys().next().copied().unwrap_or(due) };
+        if f64::from(number.saturating_sub(from)) > JUMP_CAP + 1.5 * elapsed {
             return Err(Refused(Fault::Misnumbered));
         }
         Ok(())
@@ -103,6 +107,7 @@ impl<T> Order<T> {
         }
         let (came, volume) = self.held.remove(&first)?;
         self.due = Some(first.saturating_add(1));
+        self.gone = true;
         self.last = now;
         if first > due {
             self.gaps.push((due, first - 1));
@@ -153,6 +158,16 @@ mod tests {
         assert_eq!(order.admit(9 + 17, at(9.6)), Ok(()));
         assert_eq!(Order::<u32>::new(0.5).admit(FIRST_CAP + 1, at(0.0)), Err(Refused(Fault::Misnumbered)));
         assert_eq!(drain(&mut order, 99.0), []);
+    }
+
+    #[test]
+    fn a_series_that_is_joined_midway_loses_nothing_that_comes_with_the_first() {
+        let mut order = Order::new(0.5);
+        for number in [40, 41, 42] {
+            assert_eq!(order.offer(number, number, at(0.1)), Ok(true), "{number}");
+        }
+        assert_eq!(order.offer(40 + 17, 0, at(0.1)), Err(Refused(Fault::Misnumbered)));
+        assert_eq!(drain(&mut order, 0.7), [(40, 39), (41, 0), (42, 0)]);
     }
 
     #[test]
