@@ -54,7 +54,7 @@ pub use self::image::{
 pub use inspect::{Contents, MAX_MODEL_BYTES, MAX_NODES, Refusal, inspect};
 pub use manifest::{Axis, Hashes, Kind, Layer, Manifest, ModelFiles, Pooling, TextInput, WindowInput, hex_sha256};
 pub use multimodal::{BOXES, MultimodalConfig, MultimodalEncoder, PictureSource, REGIONS, RegionsSource, Stimulus};
-pub use network::{EdgeRecipe, FeaturesInput, NetworkInput, TANGENT};
+pub use network::{EdgeRecipe, FeaturesInput, NetworkInput};
 pub use onnx::{InputShape, Network, Runtime};
 pub use regions::{MAX_REGIONS, MAX_REGIONS_BYTES, Regions, RegionsError, RegionsInput};
 pub use store::{FeatureStore, StimulusKey};

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::frame::TANGENT;
+
 /// What a model of brain networks takes and gives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,9 +40,6 @@ pub struct NetworkInput {
     /// The regions' names, N, in the order of rows and columns.
     pub regions: Vec<String>,
 }
-
-/// The kind of connectivity that is a displacement from a reference.
-pub use crate::network::TANGENT;
 
 /// How the edges were made of networks that a model is to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

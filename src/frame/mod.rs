@@ -36,7 +36,7 @@ pub use event::{Event, Picture, PictureRegions, Rows};
 pub use identification::{Identification, RankedCandidate};
 pub use instant::{Clock, Instant, MonotonicClock, ScaledClock, VirtualClock};
 pub use motion::{Fit, HeadMotion, VolumeSignal};
-pub use network::{NetworkFrame, OutcomeFrame, WindowStamp};
+pub use network::{NetworkFrame, OutcomeFrame, TANGENT, WindowStamp};
 pub use quality::Quality;
 pub use region::{ClockStamp, FrameKind, ModelStamp, RegionFrame, Regions};
 pub use stage::{PrepareError, Stage};

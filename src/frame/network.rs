@@ -6,6 +6,9 @@ use serde::{Serialize, Serializer};
 
 use super::{ClockStamp, Instant, ModelStamp, Quality};
 
+/// The kind of connectivity that is a displacement from a reference.
+pub const TANGENT: &str = "tangent";
+
 /// What is the same for the frames of one window.
 #[derive(Clone, Debug, Serialize)]
 pub struct WindowStamp {

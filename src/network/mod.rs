@@ -21,5 +21,5 @@ pub mod synthetic;
 pub use calibration::{LeftOut, learn_calibrated, log_loss};
 pub use error::NetworkError;
 pub use learner::{Exported, ExportedFeatures, Fitted, Inside, Learner, Rows};
-pub use networks::{Making, Networks, TANGENT, Targets};
+pub use networks::{Making, Networks, Targets};
 pub use sliding::SlidingWindow;

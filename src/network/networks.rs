@@ -7,6 +7,7 @@ use ndarray::{Array2, Array3};
 
 use super::NetworkError;
 use super::connectome::TangentSpace;
+use crate::frame::TANGENT;
 
 /// Networks of one data set: S samples, N regions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,9 +52,6 @@ impl Default for Making {
         Self { shrinkage: "none".into(), fisher_z: false, threshold: None, sign: None }
     }
 }
-
-/// What networks in a tangent space are called.
-pub const TANGENT: &str = "tangent";
 
 impl Networks {
     /// Networks in a tangent space measured anew, from the geometric mean of samples `rows`, and that space; others as they

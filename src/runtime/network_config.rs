@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::encoders::{EdgeRecipe, EncoderError, TANGENT};
+use crate::encoders::{EdgeRecipe, EncoderError};
+use crate::frame::TANGENT;
 use crate::network::connectome::{Kind, Shrinkage};
 
 /// What an edge is.

@@ -8,9 +8,10 @@ use super::labels::{known, targets};
 use crate::cli::QuestionArgs;
 use crate::datasets::participants::{Known, Participants};
 use crate::datasets::{networks, sha256};
+use crate::frame::TANGENT;
 use crate::network::benchmark::{Model, Plan};
 use crate::network::division::{Fold, Scheme, Units, divide};
-use crate::network::{Networks, TANGENT, Targets};
+use crate::network::{Networks, Targets};
 
 /// What is asked of which networks.
 pub struct Question {

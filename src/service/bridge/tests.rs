@@ -1,3 +1,5 @@
+//! Does every client get what it asked for, in order, and is told of what it lost?
+
 use super::*;
 use crate::frame::{ClockStamp, Instant, ModelStamp, Unit};
 
