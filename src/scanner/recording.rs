@@ -26,14 +26,14 @@ pub struct PaintConfig {
 
 /// Volumes, one after another.
 pub(super) enum Recording {
-    Volumes { volumes: Volumes, stream: VolumeStream },
+    Volumes { volumes: Volumes, stream: Box<VolumeStream> },
     Painting(Painting),
 }
 
 impl Recording {
     pub(super) fn open(path: &Path) -> Result<Self, ScannerError> {
         let volumes = Volumes::open(path)?;
-        let stream = volumes.stream(0)?;
+        let stream = Box::new(volumes.stream(0)?);
         Ok(Self::Volumes { volumes, stream })
     }
 

@@ -40,7 +40,7 @@ pub(super) fn integrated<N: Network>(
         }
     }
     let end = |share: f64, held: Option<&Tensor>| -> Result<_, Failure> {
-        Ok(numbers(&read(of, &points(of, &way, baseline, &[share])?, held)?)?)
+        numbers(&read(of, &points(of, &way, baseline, &[share])?, held)?)
     };
     let (from, to) = (end(0.0, begin.as_ref())?, end(1.0, held.as_ref())?);
     let change = from.iter().zip(&to).map(|(from, to)| to - from).collect();
