@@ -15,7 +15,7 @@ import pydicom
 from pydicom.uid import (CTImageStorage, EnhancedMRImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian,
                          ImplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless,
                          SecondaryCaptureImageStorage)
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
@@ -24,12 +24,12 @@ from pynetdicom.sop_class import Verification
 SYNTAXES = {"implicit": ImplicitVRLittleEndian, "explicit": ExplicitVRLittleEndian, "big": ExplicitVRBigEndian}
 
 
-def associate(contexts, calling="SCANNER", called="NEUROD"):
+def associate(contexts, calling="SCANNER", called="NEUROD", handlers=()):
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
     for abstract, syntaxes in contexts:
         ae.add_requested_context(abstract, syntaxes)
-    return ae.associate("127.0.0.1", port, ae_title=called)
+    return ae.associate("127.0.0.1", port, ae_title=called, evt_handlers=list(handlers))
 
 
 def request(sop_class, instance, data):
@@ -69,13 +69,16 @@ def store(name, files):
 
 
 def titles(calling, called):
-    assoc = associate([(Verification, [ImplicitVRLittleEndian])], calling, called)
+    # An answer that comes before pynetdicom has looked whether it is connected is heard here alone.
+    answers = []
+    assoc = associate([(Verification, [ImplicitVRLittleEndian])], calling, called,
+                      [(evt.EVT_PDU_RECV, lambda event: answers.append(event.pdu))])
     if assoc.is_established:
         status = assoc.send_c_echo().Status
         assoc.release()
         return {"status": status}
-    answer = assoc.acceptor.primitive
-    return {"result": answer.result, "source": answer.result_source, "reason": answer.diagnostic}
+    (answer,) = answers
+    return {"result": answer.result, "source": answer.source, "reason": answer.reason_diagnostic}
 
 
 def offers():
